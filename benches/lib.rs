@@ -1,0 +1,1 @@
+//! Benches of each stage of the data path.

@@ -1,0 +1,304 @@
+//! Who talks to whom: the five-tuple of one packet, and the direction-free key of its flow.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The transport protocols whose flows are tracked (IANA protocol numbers).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    /// TCP (6).
+    Tcp,
+    /// UDP (17).
+    Udp,
+}
+
+impl Transport {
+    /// The IANA protocol number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        })
+    }
+}
+
+/// An address and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Endpoint {
+    /// IP address.
+    pub addr: IpAddr,
+    /// Transport port.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.addr {
+            IpAddr::V4(addr) => write!(f, "{addr}:{}", self.port),
+            IpAddr::V6(addr) => write!(f, "[{addr}]:{}", self.port),
+        }
+    }
+}
+
+/// Source, destination and transport as one packet carries them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FiveTuple {
+    /// The packet's source.
+    pub src: Endpoint,
+    /// The packet's destination.
+    pub dst: Endpoint,
+    /// TCP or UDP.
+    pub transport: Transport,
+}
+
+impl FiveTuple {
+    /// The direction-free key of this packet's flow, and the direction in which it went.
+    #[must_use]
+    pub fn flow_key(&self, scope: Scope) -> (FlowKey, Direction) {
+        let (src, dst) = (as_u128(self.src.addr), as_u128(self.dst.addr));
+        let forward = (src, self.src.port) <= (dst, self.dst.port);
+        let ((low, low_port), (high, high_port)) = if forward {
+            ((src, self.src.port), (dst, self.dst.port))
+        } else {
+            ((dst, self.dst.port), (src, self.src.port))
+        };
+        let v4 = self.src.addr.is_ipv4() && self.dst.addr.is_ipv4();
+        let meta = u64::from(low_port) << 48
+            | u64::from(high_port) << 32
+            | u64::from(self.transport.number()) << 24
+            | u64::from(v4) << 23
+            | u64::from(scope.0 & Scope::MAX);
+        let direction = if forward { Direction::Forward } else { Direction::Reverse };
+        (FlowKey { low, high, meta }, direction)
+    }
+
+    /// The same packet, seen from the other side.
+    #[must_use]
+    pub const fn reversed(&self) -> Self {
+        Self { src: self.dst, dst: self.src, transport: self.transport }
+    }
+}
+
+/// What besides the five-tuple keeps two flows apart: a number for the encapsulation (VLAN, VNI)
+/// where the configuration says that it is part of the key; zero otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Scope(u32);
+
+impl Scope {
+    /// The highest scope number: 23 bits of the key hold it.
+    pub const MAX: u32 = (1 << 23) - 1;
+
+    /// A scope by number; `None` above [`Scope::MAX`].
+    #[must_use]
+    pub const fn new(number: u32) -> Option<Self> {
+        if number > Self::MAX { None } else { Some(Self(number)) }
+    }
+}
+
+/// The direction-free identity of a flow, as integers (40 bytes).
+///
+/// Endpoints are ordered, so both directions of a five-tuple have one key by construction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlowKey {
+    low: u128,
+    high: u128,
+    /// Low port, high port, protocol, IPv4 flag, scope.
+    meta: u64,
+}
+
+impl std::hash::Hash for FlowKey {
+    /// Five integer writes: byte-slice hashing of the same key measured four times slower.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u128(self.low);
+        state.write_u128(self.high);
+        state.write_u64(self.meta);
+    }
+}
+
+impl FlowKey {
+    /// The five-tuple of a packet that goes in `direction`.
+    #[must_use]
+    pub fn tuple(&self, direction: Direction) -> FiveTuple {
+        let v4 = self.meta >> 23 & 1 == 1;
+        let [low_hi, low_lo, high_hi, high_lo, protocol, ..] = self.meta.to_be_bytes();
+        let low = Endpoint {
+            addr: as_addr(self.low, v4),
+            port: u16::from_be_bytes([low_hi, low_lo]),
+        };
+        let high = Endpoint {
+            addr: as_addr(self.high, v4),
+            port: u16::from_be_bytes([high_hi, high_lo]),
+        };
+        let transport =
+            if protocol == Transport::Tcp.number() { Transport::Tcp } else { Transport::Udp };
+        match direction {
+            Direction::Forward => FiveTuple { src: low, dst: high, transport },
+            Direction::Reverse => FiveTuple { src: high, dst: low, transport },
+        }
+    }
+
+    /// TCP or UDP.
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        self.tuple(Direction::Forward).transport
+    }
+}
+
+/// Which way a packet goes, relative to its [`FlowKey`]: forward is from the lower endpoint.
+///
+/// Who opened the flow is another matter, and may become known later; a flow keeps that as a
+/// `Direction` too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// From the key's lower endpoint to the higher.
+    Forward,
+    /// From the key's higher endpoint to the lower.
+    Reverse,
+}
+
+impl Direction {
+    /// Both directions, for loops.
+    pub const BOTH: [Self; 2] = [Self::Forward, Self::Reverse];
+
+    /// The opposite direction.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        match self {
+            Self::Forward => Self::Reverse,
+            Self::Reverse => Self::Forward,
+        }
+    }
+}
+
+/// One `T` for each direction of a flow, so that no path can update one side and forget the
+/// other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PerDirection<T> {
+    /// State of [`Direction::Forward`].
+    pub forward: T,
+    /// State of [`Direction::Reverse`].
+    pub reverse: T,
+}
+
+impl<T> PerDirection<T> {
+    /// A pair made by calling `make` for each direction.
+    pub fn from_fn(mut make: impl FnMut(Direction) -> T) -> Self {
+        Self { forward: make(Direction::Forward), reverse: make(Direction::Reverse) }
+    }
+
+    /// The state of `direction`.
+    #[must_use]
+    pub const fn of(&self, direction: Direction) -> &T {
+        match direction {
+            Direction::Forward => &self.forward,
+            Direction::Reverse => &self.reverse,
+        }
+    }
+
+    /// The state of `direction`, to change.
+    pub const fn of_mut(&mut self, direction: Direction) -> &mut T {
+        match direction {
+            Direction::Forward => &mut self.forward,
+            Direction::Reverse => &mut self.reverse,
+        }
+    }
+
+    /// The state of `direction` and that of the opposite one, both to change.
+    pub const fn split_mut(&mut self, direction: Direction) -> (&mut T, &mut T) {
+        match direction {
+            Direction::Forward => (&mut self.forward, &mut self.reverse),
+            Direction::Reverse => (&mut self.reverse, &mut self.forward),
+        }
+    }
+
+    /// The same pair through `change`.
+    pub fn map<U>(&self, mut change: impl FnMut(&T) -> U) -> PerDirection<U> {
+        PerDirection { forward: change(&self.forward), reverse: change(&self.reverse) }
+    }
+}
+
+fn as_u128(addr: IpAddr) -> u128 {
+    match addr {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+fn as_addr(bits: u128, v4: bool) -> IpAddr {
+    match u32::try_from(bits) {
+        Ok(bits) if v4 => IpAddr::V4(bits.into()),
+        _ => IpAddr::V6(Ipv6Addr::from_bits(bits)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn endpoint() -> impl Strategy<Value = Endpoint> {
+        (any::<IpAddr>(), any::<u16>()).prop_map(|(addr, port)| Endpoint { addr, port })
+    }
+
+    fn tuple() -> impl Strategy<Value = FiveTuple> {
+        let family = prop_oneof![
+            (any::<[u8; 4]>(), any::<[u8; 4]>())
+                .prop_map(|(a, b)| (IpAddr::from(a), IpAddr::from(b))),
+            (any::<[u8; 16]>(), any::<[u8; 16]>())
+                .prop_map(|(a, b)| (IpAddr::from(a), IpAddr::from(b))),
+        ];
+        let transport = prop_oneof![Just(Transport::Tcp), Just(Transport::Udp)];
+        (family, any::<(u16, u16)>(), transport).prop_map(|((a, b), (p, q), transport)| FiveTuple {
+            src: Endpoint { addr: a, port: p },
+            dst: Endpoint { addr: b, port: q },
+            transport,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn both_directions_share_a_key(tuple in tuple(), scope in 0..=Scope::MAX) {
+            let scope = Scope::new(scope).unwrap();
+            let (key, direction) = tuple.flow_key(scope);
+            let (other, back) = tuple.reversed().flow_key(scope);
+            prop_assert_eq!(key, other);
+            if tuple.src != tuple.dst {
+                prop_assert_eq!(direction.reversed(), back);
+            }
+        }
+
+        #[test]
+        fn the_key_gives_the_tuple_back(tuple in tuple()) {
+            let (key, direction) = tuple.flow_key(Scope::default());
+            prop_assert_eq!(key.tuple(direction), tuple);
+        }
+
+        #[test]
+        fn scopes_keep_flows_apart(tuple in tuple(), a in 0..=Scope::MAX, b in 0..=Scope::MAX) {
+            let key = |number| tuple.flow_key(Scope::new(number).unwrap()).0;
+            prop_assert_eq!(key(a) == key(b), a == b);
+        }
+
+        #[test]
+        fn endpoints_print_as_urls_write_them(endpoint in endpoint()) {
+            let text = endpoint.to_string();
+            prop_assert!(text.parse::<std::net::SocketAddr>().is_ok(), "{}", text);
+        }
+    }
+
+    #[test]
+    fn scope_numbers_above_the_key_field_are_refused() {
+        assert!(Scope::new(Scope::MAX).is_some());
+        assert!(Scope::new(Scope::MAX + 1).is_none());
+    }
+}

@@ -1,0 +1,11 @@
+//! Bytes of one direction in, facts out.
+//!
+//! Knows TLS, QUIC, DTLS, HTTP/1, DNS and the fingerprints JA3, JA3S and JA4. It knows no packets,
+//! no flows and no time: somebody else puts the bytes in order and says which side sent them.
+
+mod facts;
+
+pub use facts::{
+    Anomaly, CertificateFacts, ClientHello, Fact, Handshake, HttpRequest, HttpResponse, Observed,
+    Preamble, Sender, ServerHello,
+};
