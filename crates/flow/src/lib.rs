@@ -1,1 +1,23 @@
-//! Under construction.
+//! The flow table: TCP state, reassembly, counters, inter-arrival times, bursts and expiry.
+//!
+//! Knows packets and packet time. It knows no protocol above TCP and UDP and no policy: what the
+//! owner wants to remember of a flow is the table's type parameter.
+
+mod burst;
+mod community;
+mod config;
+mod reassembly;
+mod record;
+mod table;
+mod tcp;
+mod timing;
+mod wheel;
+
+pub use burst::{BURST_SILENCE, Burst};
+pub use community::community_id;
+pub use config::{FlowConfig, Timeouts};
+pub use reassembly::{Delivery, MAX_HELD_BYTES, Reassembler, ReassemblyCounters};
+pub use record::{DirectionCounters, EndReason, Flow, Quality};
+pub use table::{Ended, FlowCounters, FlowId, FlowTable, Update};
+pub use tcp::{Arrival, TcpPhase};
+pub use timing::{GapHistogram, InterArrival, LogMoments, Timing};

@@ -1,0 +1,63 @@
+//! What the flow table may be told: time-outs and bounds. Reads no files.
+
+use std::time::Duration;
+
+/// How long a flow may be silent before it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// An established TCP connection. Every tool we studied cuts it after minutes, which loses
+    /// exactly the sessions that matter here.
+    pub tcp_established: Duration,
+    /// A TCP connection whose handshake never finished.
+    pub tcp_unestablished: Duration,
+    /// A TCP connection after FIN or RST; kept a little so that late segments do not open a flow.
+    pub tcp_closed: Duration,
+    /// A UDP flow.
+    pub udp: Duration,
+    /// A UDP flow on which QUIC was seen.
+    pub quic: Duration,
+}
+
+impl Default for Timeouts {
+    /// TCP established 24 h, unestablished 30 s, closed 10 s, UDP 5 m, QUIC 2 h.
+    fn default() -> Self {
+        Self {
+            tcp_established: Duration::from_secs(24 * 3600),
+            tcp_unestablished: Duration::from_secs(30),
+            tcp_closed: Duration::from_secs(10),
+            udp: Duration::from_secs(300),
+            quic: Duration::from_secs(2 * 3600),
+        }
+    }
+}
+
+/// Bounds and time-outs of a flow table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowConfig {
+    /// How long flows may be silent.
+    pub timeouts: Timeouts,
+    /// The most flows kept at once; beyond it cheap flows are evicted, then new ones refused.
+    pub max_flows: usize,
+    /// The most bytes that all reassembly queues together may hold.
+    pub max_reassembly_bytes: usize,
+    /// Ages of an open flow at which an update is due; after the last, every `update_every`.
+    pub update_ages: Vec<Duration>,
+    /// Period of updates after the last of `update_ages`.
+    pub update_every: Duration,
+    /// An established flow with payload that is at least this old is under watch: never evicted.
+    pub watch_after: Duration,
+}
+
+impl Default for FlowConfig {
+    /// 1 M flows, 256 MiB of reassembly, updates at 5 m, 15 m, 1 h and then hourly.
+    fn default() -> Self {
+        Self {
+            timeouts: Timeouts::default(),
+            max_flows: 1 << 20,
+            max_reassembly_bytes: 256 << 20,
+            update_ages: [5, 15, 60].map(|minutes| Duration::from_secs(minutes * 60)).to_vec(),
+            update_every: Duration::from_secs(3600),
+            watch_after: Duration::from_secs(300),
+        }
+    }
+}
