@@ -1,1 +1,67 @@
-fn main() {}
+//! The project's own checks: crate arrows, conformance with the corpus, everything CI runs.
+
+mod ci;
+mod conformance;
+mod golden;
+mod layers;
+mod tsv;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "xtask", about = "The project's own checks")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check that crates depend on one another only downwards.
+    Layers,
+    /// Run `dwell fingerprint` over a corpus of captures with expected hellos and print what was
+    /// found and what was right, by field and transport.
+    Conformance {
+        /// Folder with `captures/`, `expected.tsv` and `synth/`.
+        dir: PathBuf,
+        /// How many rows that are missing or wrong to print.
+        #[arg(long, default_value_t = 20)]
+        misses: usize,
+    },
+    /// Compare `dwell fingerprint` on each capture under `pcaps/` with the `.jsonl` beside it;
+    /// write them anew with `UPDATE_GOLDEN=1`.
+    Golden,
+    /// Run everything that CI runs.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: &Task) -> anyhow::Result<()> {
+    let root = workspace_root()?;
+    match task {
+        Task::Layers => layers::check(&root),
+        Task::Conformance { dir, misses } => conformance::run(&root, dir, *misses),
+        Task::Golden => golden::run(&root),
+        Task::Ci => ci::run(&root),
+    }
+}
+
+/// The folder of the workspace, wherever the command was started.
+fn workspace_root() -> anyhow::Result<PathBuf> {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let root = manifest.parent().context("xtask stands alone, outside its workspace")?;
+    Ok(root.to_owned())
+}
