@@ -1,0 +1,11 @@
+#!/bin/sh
+# Replays the bundled captures and shows what dwell makes of them. Needs target/release/dwell.
+set -eu
+cd "$(dirname "$0")/.."
+dwell=${CARGO_TARGET_DIR:-target}/release/dwell
+
+echo "== Hellos of real clients: dwell fingerprint pcaps/curl.pcap pcaps/chromium.pcap"
+"$dwell" fingerprint pcaps/curl.pcap pcaps/chromium.pcap
+echo
+echo "== An office of Macs on one day: dwell replay pcaps/demo-office.pcap.gz"
+"$dwell" replay pcaps/demo-office.pcap.gz

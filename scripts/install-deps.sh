@@ -1,0 +1,48 @@
+#!/bin/sh
+# Installs what building (build) or testing (test) needs and is missing: libpcap's headers, a C
+# compiler and, for tests, nothing more yet. Says plainly what to do where it cannot.
+set -eu
+
+purpose=${1:-build}
+
+missing() {
+    need=""
+    command -v cc >/dev/null 2>&1 || need="$need compiler"
+    printf '#include <pcap/pcap.h>\n' | cc -E - >/dev/null 2>&1 || need="$need libpcap"
+    printf '%s' "$need"
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null 2>&1; then
+        sudo "$@"
+    else
+        echo "install-deps: not root and no sudo: run as root: $*" >&2
+        exit 1
+    fi
+}
+
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "install-deps: no cargo: install Rust 1.89 or later (https://www.rust-lang.org/tools/install)" >&2
+    exit 1
+fi
+
+[ -n "$(missing)" ] || exit 0
+echo "install-deps: installing for $purpose:$(missing)"
+if command -v apt-get >/dev/null 2>&1; then
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev libpcap-dev >/dev/null
+elif command -v dnf >/dev/null 2>&1; then
+    as_root dnf install -y -q gcc libpcap-devel
+elif command -v brew >/dev/null 2>&1; then
+    brew install --quiet libpcap
+    echo "install-deps: the compiler comes with: xcode-select --install"
+else
+    echo "install-deps: neither apt-get, dnf nor brew is here: install a C compiler and libpcap with its headers (libpcap-dev, libpcap-devel), then run make again" >&2
+    exit 1
+fi
+if [ -n "$(missing)" ]; then
+    echo "install-deps: still missing after the installation:$(missing)" >&2
+    exit 1
+fi
