@@ -113,6 +113,8 @@ pub struct ClientHello {
     pub number: u32,
     /// The QUIC version on the wire, if QUIC carried it.
     pub quic_version: Option<u32>,
+    /// What is wrong with the hello; each is also a fact of its own.
+    pub anomalies: Vec<Anomaly>,
 }
 
 /// A ServerHello's fields and fingerprint.
@@ -132,8 +134,10 @@ pub struct ServerHello {
     pub ja3s_string: String,
     /// Whether this is a HelloRetryRequest.
     pub retry_request: bool,
-    /// Number of the ClientHello that it answers, from 1; 0 when none was seen.
+    /// Number of the ClientHello that it answers, from 1.
     pub answers: u32,
+    /// Whether the structure breaks; what could be read is here.
+    pub malformed: bool,
 }
 
 /// Facts of a server's leaf certificate (RFC 5280).
@@ -212,6 +216,10 @@ pub enum Preamble {
 pub enum Anomaly {
     /// A ClientHello whose structure breaks; what could be read is in its own fact.
     MalformedClientHello,
+    /// A `server_name` that is not one plain host name or address: several, none, odd bytes.
+    OddServerName,
+    /// A ClientHello with the same extension twice (RFC 8446, section 4.2, forbids it).
+    RepeatedExtension,
     /// A ServerHello whose structure breaks.
     MalformedServerHello,
     /// A handshake message that claims more than is kept.
