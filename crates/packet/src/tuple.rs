@@ -131,20 +131,26 @@ impl FlowKey {
     pub fn tuple(&self, direction: Direction) -> FiveTuple {
         let v4 = self.meta >> 23 & 1 == 1;
         let [low_hi, low_lo, high_hi, high_lo, protocol, ..] = self.meta.to_be_bytes();
-        let low = Endpoint {
-            addr: as_addr(self.low, v4),
-            port: u16::from_be_bytes([low_hi, low_lo]),
-        };
-        let high = Endpoint {
-            addr: as_addr(self.high, v4),
-            port: u16::from_be_bytes([high_hi, high_lo]),
-        };
+        let low =
+            Endpoint { addr: as_addr(self.low, v4), port: u16::from_be_bytes([low_hi, low_lo]) };
+        let high =
+            Endpoint { addr: as_addr(self.high, v4), port: u16::from_be_bytes([high_hi, high_lo]) };
         let transport =
             if protocol == Transport::Tcp.number() { Transport::Tcp } else { Transport::Udp };
         match direction {
             Direction::Forward => FiveTuple { src: low, dst: high, transport },
             Direction::Reverse => FiveTuple { src: high, dst: low, transport },
         }
+    }
+
+    /// A number spread evenly over flows, the same in every process: for shares of work, never for
+    /// a hash table, since it has no key.
+    #[must_use]
+    pub const fn spread(&self) -> u64 {
+        let [a, b] = [self.low ^ self.high, self.low.wrapping_add(self.high)];
+        let folded = a ^ (a >> 64) ^ b.rotate_left(32) ^ (b >> 64);
+        let mixed = (low_half(folded) ^ self.meta).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 32)
     }
 
     /// TCP or UDP.
@@ -227,6 +233,12 @@ impl<T> PerDirection<T> {
     }
 }
 
+/// The low 64 bits.
+const fn low_half(bits: u128) -> u64 {
+    let [_, _, _, _, _, _, _, _, a, b, c, d, e, f, g, h] = bits.to_be_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
 fn as_u128(addr: IpAddr) -> u128 {
     match addr {
         IpAddr::V4(v4) => u128::from(v4.to_bits()),
@@ -284,6 +296,12 @@ mod tests {
         }
 
         #[test]
+        fn the_spread_is_the_same_both_ways(tuple in tuple()) {
+            let spread = |tuple: FiveTuple| tuple.flow_key(Scope::default()).0.spread();
+            prop_assert_eq!(spread(tuple), spread(tuple.reversed()));
+        }
+
+        #[test]
         fn scopes_keep_flows_apart(tuple in tuple(), a in 0..=Scope::MAX, b in 0..=Scope::MAX) {
             let key = |number| tuple.flow_key(Scope::new(number).unwrap()).0;
             prop_assert_eq!(key(a) == key(b), a == b);
@@ -294,6 +312,19 @@ mod tests {
             let text = endpoint.to_string();
             prop_assert!(text.parse::<std::net::SocketAddr>().is_ok(), "{}", text);
         }
+    }
+
+    #[test]
+    fn the_spread_is_even_over_neighbouring_ports() {
+        let mut shares = [0u32; 16];
+        for port in 0..16_000u16 {
+            let src = Endpoint { addr: [10, 0, 0, 1].into(), port: 40_000 + port };
+            let dst = Endpoint { addr: [192, 0, 2, 1].into(), port: 443 };
+            let tuple = FiveTuple { src, dst, transport: Transport::Tcp };
+            let spread = tuple.flow_key(Scope::default()).0.spread();
+            shares[usize::try_from(spread % 16).unwrap()] += 1;
+        }
+        assert!(shares.iter().all(|&share| (800..1200).contains(&share)), "{shares:?}");
     }
 
     #[test]
