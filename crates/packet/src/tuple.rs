@@ -146,11 +146,13 @@ impl FlowKey {
     /// A number spread evenly over flows, the same in every process: for shares of work, never for
     /// a hash table, since it has no key.
     #[must_use]
-    pub const fn spread(&self) -> u64 {
+    pub fn spread(&self) -> u64 {
         let [a, b] = [self.low ^ self.high, self.low.wrapping_add(self.high)];
         let folded = a ^ (a >> 64) ^ b.rotate_left(32) ^ (b >> 64);
-        let mixed = (low_half(folded) ^ self.meta).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mixed ^ (mixed >> 32)
+        // The high half of the product depends on all low bits, the low half on none of the high
+        // ones: both together spread every bit.
+        let product = u128::from(low_half(folded) ^ self.meta).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        low_half(product ^ (product >> 64))
     }
 
     /// TCP or UDP.
