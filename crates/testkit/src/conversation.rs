@@ -127,10 +127,11 @@ impl Conversation {
         let answered = at.saturating_add(route.round_trip);
         let syn_ack = TcpFlags(TcpFlags::SYN.0 | TcpFlags::ACK.0);
         conversation.emit(answered, Side::Server, (syn_ack, Kind::Syn), capture);
+        // Windows are scaled from here on (RFC 7323, section 2.2).
+        conversation.client.window = 2_048;
+        conversation.server.window = 501;
         let open = answered.saturating_add(HOST_DELAY);
         conversation.emit(open, Side::Client, (TcpFlags::ACK, Kind::Empty), capture);
-        conversation.client.window = SCALED_WINDOW;
-        conversation.server.window = 501;
         (conversation, open.saturating_add(HOST_DELAY))
     }
 
@@ -317,8 +318,6 @@ const HOST_DELAY: Duration = Duration::from_micros(180);
 const SEGMENT_SPACING: Duration = Duration::from_micros(125);
 /// 64 less some routers.
 const SERVER_TTL: u8 = 53;
-/// 131,072 bytes at macOS's scale of 6.
-const SCALED_WINDOW: u16 = 2_048;
 
 #[cfg(test)]
 mod tests {

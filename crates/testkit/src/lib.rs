@@ -1,15 +1,17 @@
-//! Frames and flows, built from a seed: for tests, benches and the demo capture.
+//! Frames, flows and a scenario, built from a seed: for tests, benches and the demo capture.
 //!
 //! [`frame`] makes single frames, [`Conversation`] a TCP connection, [`TlsSession`] one with a
-//! real handshake from `pcaps/`. The same arguments
-//! give the same bytes on every machine. It parses nothing that a sensor has to parse, so that it
-//! can be the other side of a test.
+//! real handshake from `pcaps/`, [`office`] seven hours of a small office. The same arguments give
+//! the same bytes on every machine. It shares no parser with the sensor, so that it can be the
+//! other side of a test.
 
 mod capture;
 mod client_hello;
 mod conversation;
+pub mod dhcp;
 pub mod dns;
 pub mod frame;
+pub mod office;
 mod random;
 mod templates;
 mod tls_session;

@@ -138,8 +138,8 @@ fn push_record(out: &mut Vec<u8>, length: u32, random: &mut Random) {
 }
 
 /// How much of an encrypted segment's payload the capture keeps: the record header and a little,
-/// which makes frames of 80 bytes.
-pub const CIPHERTEXT_KEPT: usize = 14;
+/// which makes frames of 76 bytes.
+pub const CIPHERTEXT_KEPT: usize = 10;
 /// The record that TLS 1.3 sends for the sake of middleboxes (RFC 8446, appendix D.4).
 const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
 /// Content type and AEAD tag (RFC 8446, section 5.2).
