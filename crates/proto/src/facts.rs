@@ -1,5 +1,7 @@
 //! What the inspectors find out, as plain values.
 
+use crate::dns;
+
 /// Which side of a flow sent some bytes, as far as the caller knows. Only a label: who is the TLS
 /// or HTTP client shows in the facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +64,8 @@ pub enum Fact {
         /// The version as its four bytes, `Q043`.
         version: [u8; 4],
     },
+    /// A DNS query or response.
+    Dns(Box<dns::Message>),
     /// Something that a well-behaved peer does not send; counted, and kept as evidence.
     Anomaly(Anomaly),
 }
@@ -226,6 +230,8 @@ pub enum Anomaly {
     OversizedHandshake,
     /// A certificate that is not valid DER.
     MalformedCertificate,
+    /// A QUIC or DTLS handshake message of which a part never came.
+    IncompleteHandshake,
     /// Two copies of the same CRYPTO or DTLS bytes differ.
     ConflictingHandshakeBytes,
     /// A QUIC Initial that looks right but does not decrypt.

@@ -190,33 +190,34 @@ fn push_list(out: &mut Vec<u8>, list: impl Iterator<Item = u16>) {
 }
 
 /// Codes without GREASE in ascending order; on the stack unless there are very many.
-enum Sorted {
-    Few { codes: [u16; FEW_CODES], count: usize },
-    Many(Vec<u16>),
+struct Sorted {
+    few: [u16; FEW_CODES],
+    count: usize,
+    many: Vec<u16>,
 }
 
 impl Sorted {
     fn new(at_most: usize, list: impl Iterator<Item = u16>) -> Self {
+        let mut sorted = Self { few: [0; FEW_CODES], count: 0, many: Vec::new() };
         let kept = list.filter(|code| !is_grease(*code));
         if at_most > FEW_CODES {
-            let mut codes: Vec<u16> = kept.collect();
-            codes.sort_unstable();
-            return Self::Many(codes);
+            sorted.many = kept.collect();
+            sorted.many.sort_unstable();
+            return sorted;
         }
-        let mut codes = [0; FEW_CODES];
-        let mut count = 0;
-        for (slot, code) in codes.iter_mut().zip(kept) {
+        for (slot, code) in sorted.few.iter_mut().zip(kept) {
             *slot = code;
-            count += 1;
+            sorted.count += 1;
         }
-        codes.get_mut(..count).unwrap_or_default().sort_unstable();
-        Self::Few { codes, count }
+        sorted.few.get_mut(..sorted.count).unwrap_or_default().sort_unstable();
+        sorted
     }
 
     fn codes(&self) -> &[u16] {
-        match self {
-            Self::Few { codes, count } => codes.get(..*count).unwrap_or_default(),
-            Self::Many(codes) => codes,
+        if self.many.is_empty() {
+            self.few.get(..self.count).unwrap_or_default()
+        } else {
+            &self.many
         }
     }
 }

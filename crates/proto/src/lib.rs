@@ -4,16 +4,24 @@
 //! no flows and no time: somebody else puts the bytes in order and says which side sent them.
 
 mod ascii;
+mod assembly;
 mod bytes;
 pub mod client_hello;
+mod datagram;
+pub mod dns;
+mod dtls;
 mod facts;
+mod hellos;
 mod ja3;
 mod ja4;
+mod quic;
 #[cfg(test)]
 mod sample;
 pub mod server_hello;
 
+pub use datagram::{DatagramInspector, DatagramProtocol};
 pub use facts::{
     Anomaly, CertificateFacts, ClientHello, Fact, Handshake, HttpRequest, HttpResponse, Observed,
     Preamble, Sender, ServerHello,
 };
+pub use quic::{ConnectionId, QuicConnectionIds};
