@@ -1,0 +1,1 @@
+//! What whole flows of datagrams show.
