@@ -1,1 +1,32 @@
-//! Under construction.
+//! Who: the host, the application and the destination of a flow, each with its evidence.
+//!
+//! Knows mapping rules ([`AppRules`]), hosts ([`Hosts`]), operating systems by their SYN ([`os`]),
+//! destination groups ([`destination`]) and what is expected where ([`Policy`]). It judges no
+//! behaviour, keeps no sessions and reads no clock.
+
+mod app;
+mod config;
+mod date;
+pub mod destination;
+mod evidence;
+mod host;
+mod network;
+pub mod os;
+mod policy;
+mod rule;
+mod rules;
+mod search;
+mod text;
+mod user_agent;
+
+pub use app::{Attribution, Candidate, Category, Contradiction, Outcome};
+pub use config::{LoadError, MappingError};
+pub use date::Date;
+pub use destination::{Destination, NameSource};
+pub use evidence::{Evidence, EvidenceLevel, Opening};
+pub use host::{HostId, HostRef, Hosts, HostsConfig};
+pub use network::{Cidr, CidrError, LocalNetworks};
+pub use os::{Os, OsGuess};
+pub use policy::{Judgement, Policy, PolicyError, Subject, Unexpected, Verdict};
+pub use rules::AppRules;
+pub use text::{MAX_NAME_BYTES, printable};
