@@ -150,6 +150,12 @@ impl Reassembler {
         })
     }
 
+    /// How many pieces are held behind a hole.
+    #[must_use]
+    pub fn held_pieces(&self) -> usize {
+        self.held.len()
+    }
+
     /// Bytes held in all.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
