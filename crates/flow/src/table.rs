@@ -464,6 +464,7 @@ mod tests {
             frame: ordinal,
             tuple: if packet.from_client { tuple } else { tuple.reversed() },
             header: packet.header,
+            segment: &[],
             payload: &[],
             payload_len: packet.len,
             wire_len: packet.len + 54,

@@ -1,5 +1,7 @@
 //! A captured frame and its link type, as a capture file or an interface delivers them.
 
+use std::fmt;
+
 use crate::Timestamp;
 
 /// One captured frame, borrowed from its source.
@@ -69,4 +71,16 @@ impl LinkType {
     pub const PKTAP: Self = Self(258);
     /// Linux cooked capture, version 2.
     pub const LINUX_SLL2: Self = Self(276);
+
+    /// Whether frames of this type can be decoded.
+    #[must_use]
+    pub const fn is_supported(self) -> bool {
+        matches!(self, Self::ETHERNET)
+    }
+}
+
+impl fmt::Display for LinkType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "link type {}", self.0)
+    }
 }

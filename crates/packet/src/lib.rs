@@ -4,14 +4,34 @@
 //! ([`Timestamp`], [`FiveTuple`], [`FlowKey`], [`Direction`], [`PerDirection`]). It keeps no
 //! flows and reads no clock.
 
+mod checksum;
+mod config;
+mod counters;
+mod decoder;
+mod defragment;
+mod discard;
+mod extension;
+mod fragment;
 mod frame;
+mod ip;
+mod link;
 mod pdu;
+mod peek;
+mod span;
 mod time;
+mod transport;
 mod tuple;
+mod walk;
 
+pub use checksum::Checksum;
+pub use config::{DecodeConfig, DefragmentConfig, OverlapPolicy};
+pub use counters::DecodeCounters;
+pub use decoder::Decoder;
+pub use defragment::FragmentCounters;
+pub use discard::{Discard, FragmentRefusal, Layer, NotIp, OtherTransport};
 pub use frame::{Frame, LinkType};
 pub use pdu::{
-    Encapsulation, IpFacts, LinkAddresses, MacAddress, MAX_VLANS, Pdu, TcpFlags, TcpHeader,
+    Encapsulation, IpFacts, LinkAddresses, MAX_VLANS, MacAddress, Pdu, TcpFlags, TcpHeader,
     TransportHeader, Tunnel, TunnelKind,
 };
 pub use time::Timestamp;

@@ -9,7 +9,7 @@ use crate::{FiveTuple, Timestamp};
 pub const MAX_VLANS: usize = 4;
 
 /// One TCP segment or UDP datagram, borrowed from the frame (or from a reassembled datagram).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pdu<'a> {
     /// When its frame was seen; for a reassembled datagram, when the last fragment was.
     pub ts: Timestamp,
@@ -19,7 +19,9 @@ pub struct Pdu<'a> {
     pub tuple: FiveTuple,
     /// TCP or UDP header fields.
     pub header: TransportHeader<'a>,
-    /// Captured payload bytes.
+    /// Captured bytes from the transport header on, without trailers of the layers below.
+    pub segment: &'a [u8],
+    /// Captured payload bytes: the end of `segment`.
     pub payload: &'a [u8],
     /// Payload length as the headers declare it, in bytes; more than `payload` holds when a snap
     /// length cut the frame.
@@ -35,7 +37,7 @@ pub struct Pdu<'a> {
 }
 
 /// Fields of a transport header.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportHeader<'a> {
     /// A TCP segment's.
     Tcp(TcpHeader<'a>),
@@ -47,7 +49,7 @@ pub enum TransportHeader<'a> {
 }
 
 /// Fields of a TCP header (RFC 9293, section 3.1).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TcpHeader<'a> {
     /// Sequence number.
     pub seq: u32,
@@ -107,6 +109,11 @@ pub struct IpFacts {
     pub reassembled: bool,
     /// Whether the IPv4 header checksum was right (IPv6 has none: true).
     pub checksum_ok: bool,
+    /// Whether the length field was zero: a super-frame of a card's segmentation offload, whose
+    /// length is the frame's and whose transport checksum is not yet made.
+    pub offloaded: bool,
+    /// Whether a routing header or source route names the receiver, not the destination address.
+    pub source_routed: bool,
 }
 
 /// A 48-bit MAC address.
@@ -138,7 +145,7 @@ pub struct LinkAddresses {
 }
 
 /// What a packet was wrapped in, outermost facts first. 64 bytes, copied.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Encapsulation {
     /// VLAN identifiers, outermost first; the first `vlan_count` are set.
     pub vlans: [u16; MAX_VLANS],
@@ -156,10 +163,22 @@ impl Encapsulation {
     pub fn vlans(&self) -> &[u16] {
         self.vlans.get(..usize::from(self.vlan_count)).unwrap_or_default()
     }
+
+    /// Adds a VLAN identifier below the others. Zero is a priority tag and names no VLAN; what
+    /// is deeper than [`MAX_VLANS`] is left out.
+    pub(crate) fn push_vlan(&mut self, tag: u16) {
+        let id = tag & 0x0fff;
+        if let Some(free) = self.vlans.get_mut(usize::from(self.vlan_count))
+            && id != 0
+        {
+            *free = id;
+            self.vlan_count += 1;
+        }
+    }
 }
 
 /// One tunnel header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tunnel {
     /// Which protocol.
     pub kind: TunnelKind,
@@ -202,6 +221,32 @@ pub enum TunnelKind {
 }
 
 impl TunnelKind {
+    /// How many kinds there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Every kind, in the order of [`TunnelKind::index`].
+    pub const ALL: [Self; 13] = [
+        Self::Mpls,
+        Self::Pppoe,
+        Self::IpInIp,
+        Self::Gre,
+        Self::Erspan,
+        Self::Vxlan,
+        Self::Geneve,
+        Self::GtpU,
+        Self::L2tp,
+        Self::EtherIp,
+        Self::Tzsp,
+        Self::Ah,
+        Self::Teredo,
+    ];
+
+    /// The place of the kind in [`TunnelKind::ALL`].
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
     /// The name in records and metric labels.
     #[must_use]
     pub const fn name(self) -> &'static str {
