@@ -1,0 +1,278 @@
+//! Capture files, frame by frame. Knows where bytes come from and what to say when they are bad;
+//! the formats are their own modules'.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use dwell_packet::{Frame, LinkType};
+
+use crate::compression::{Compression, decompress};
+use crate::error::{CaptureError, Fault, Place};
+use crate::pcap::Pcap;
+use crate::pcapng::Pcapng;
+use crate::record::Record;
+use crate::window::Window;
+
+/// A capture file: pcap or pcapng, plain, gzip or Zstandard, each told by its first bytes.
+///
+/// Memory is bounded by the longest frame (16 MiB) and by the decompressor's window.
+#[derive(Debug)]
+pub struct FileSource {
+    path: PathBuf,
+    window: Window,
+    format: Format,
+    compression: Compression,
+    stored: Arc<Stored>,
+    stored_len: Option<u64>,
+    frames: u64,
+    ended: bool,
+}
+
+/// The format of a capture file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// pcap, any dialect.
+    Pcap,
+    /// pcapng.
+    Pcapng,
+}
+
+#[derive(Debug)]
+enum Format {
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+}
+
+impl FileSource {
+    /// Opens the file at `path`, which may be a pipe.
+    ///
+    /// # Errors
+    /// When there is no such file, it is no capture, or its header is damaged.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        let open = |source| CaptureError::Open { path: path.to_owned(), source };
+        let file = File::open(path).map_err(open)?;
+        let metadata = file.metadata().map_err(open)?;
+        if metadata.is_dir() {
+            return Err(CaptureError::IsDirectory { path: path.to_owned() });
+        }
+        let len = metadata.is_file().then_some(metadata.len());
+        Self::from_stream(path.to_owned(), Box::new(file), len)
+    }
+
+    /// A capture from any stream of bytes; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// When the stream fails, is no capture, or its header is damaged.
+    pub fn from_reader(
+        name: impl Into<PathBuf>,
+        reader: Box<dyn Read + Send>,
+    ) -> Result<Self, CaptureError> {
+        Self::from_stream(name.into(), reader, None)
+    }
+
+    /// The next frame; `None` at the end, and after an error.
+    ///
+    /// Never allocates once the buffer holds the longest frame.
+    ///
+    /// # Errors
+    /// When the file cannot be read on. Every frame before that was delivered.
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+        if self.ended {
+            return Ok(None);
+        }
+        let found = match &mut self.format {
+            Format::Pcap(pcap) => pcap.next(&mut self.window),
+            Format::Pcapng(pcapng) => pcapng.next(&mut self.window),
+        };
+        match found {
+            Ok(Some(record)) => Ok(Some(self.deliver(record))),
+            Ok(None) => {
+                self.ended = true;
+                Ok(None)
+            }
+            Err(fault) => {
+                self.ended = true;
+                let at = At { place: self.place(), offset: self.window.offset() };
+                Err(error(&self.path, fault, self.compression, at, &self.stored))
+            }
+        }
+    }
+
+    /// Bytes of the file as stored that were read.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.stored.position.load(Ordering::Relaxed)
+    }
+
+    /// Length of the file as stored, in bytes, where it is known.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "an empty file is refused when opened")]
+    pub const fn len(&self) -> Option<u64> {
+        self.stored_len
+    }
+
+    /// pcap or pcapng.
+    #[must_use]
+    pub const fn file_kind(&self) -> FileKind {
+        match self.format {
+            Format::Pcap(_) => FileKind::Pcap,
+            Format::Pcapng(_) => FileKind::Pcapng,
+        }
+    }
+
+    /// How the file is stored.
+    #[must_use]
+    pub const fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// Frames delivered so far.
+    #[must_use]
+    pub const fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Link types known so far: all of a pcap file's, those described so far of a pcapng file's
+    /// current section.
+    #[must_use]
+    pub fn link_types(&self) -> Vec<LinkType> {
+        match &self.format {
+            Format::Pcap(pcap) => vec![pcap.link_type()],
+            Format::Pcapng(pcapng) => pcapng.link_types().collect(),
+        }
+    }
+
+    /// The first link type, if none of those known so far can be decoded.
+    #[must_use]
+    pub fn unsupported_link_type(&self) -> Option<LinkType> {
+        let known = self.link_types();
+        if known.iter().any(|link_type| link_type.is_supported()) {
+            return None;
+        }
+        known.first().copied()
+    }
+
+    fn from_stream(
+        path: PathBuf,
+        reader: Box<dyn Read + Send>,
+        stored_len: Option<u64>,
+    ) -> Result<Self, CaptureError> {
+        let stored = Arc::new(Stored::default());
+        let counted = Counted { reader, stored: Arc::clone(&stored) };
+        let start = At { place: Place::Header, offset: 0 };
+        let (compression, stream) = decompress(Box::new(counted)).map_err(|source| {
+            error(&path, Fault::Stream(source), Compression::None, start, &stored)
+        })?;
+        let mut window = Window::new(stream);
+        let format = Format::open(&mut window)
+            .map_err(|fault| error(&path, fault, compression, start, &stored))?;
+        Ok(Self { path, window, format, compression, stored, stored_len, frames: 0, ended: false })
+    }
+
+    fn deliver(&mut self, record: Record) -> Frame<'_> {
+        self.frames += 1;
+        let bytes = self.window.take(record.total);
+        let end = record.header + record.captured;
+        Frame {
+            ts: record.ts,
+            link_type: record.link_type,
+            bytes: bytes.get(record.header..end).unwrap_or_default(),
+            wire_len: record.wire_len,
+            number: self.frames,
+        }
+    }
+
+    fn place(&self) -> Place {
+        match &self.format {
+            Format::Pcap(pcap) => pcap.place(),
+            Format::Pcapng(pcapng) => pcapng.place(),
+        }
+    }
+}
+
+impl Format {
+    fn open(window: &mut Window) -> Result<Self, Fault> {
+        let whole = window.fill(4)?;
+        let first = window.bytes();
+        if first.is_empty() {
+            return Err(Fault::Empty);
+        }
+        let magic = first.first_chunk::<4>().copied();
+        match magic {
+            Some(magic) if whole && Pcap::recognises(magic) => Pcap::open(window).map(Self::Pcap),
+            Some(magic) if whole && Pcapng::recognises(magic) => {
+                Pcapng::open(window).map(Self::Pcapng)
+            }
+            Some(_) | None => {
+                let first_bytes = first.get(..4).unwrap_or(first).to_vec();
+                Err(Fault::UnknownFormat { first_bytes })
+            }
+        }
+    }
+}
+
+/// What the stored file's reader saw.
+#[derive(Debug, Default)]
+struct Stored {
+    position: AtomicU64,
+    failed: AtomicBool,
+}
+
+/// A reader that says how far it got, and whether it was the one that failed.
+struct Counted {
+    reader: Box<dyn Read + Send>,
+    stored: Arc<Stored>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(into);
+        match &read {
+            Ok(count) => {
+                self.stored.position.fetch_add(*count as u64, Ordering::Relaxed);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => self.stored.failed.store(true, Ordering::Relaxed),
+        }
+        read
+    }
+}
+
+/// Where a reader stood when it failed.
+#[derive(Clone, Copy)]
+struct At {
+    place: Place,
+    offset: u64,
+}
+
+/// The error to report for a fault: a stream error that the stored file's reader did not have
+/// itself is the decompressor's, that is, damage.
+fn error(
+    path: &Path,
+    fault: Fault,
+    compression: Compression,
+    at: At,
+    stored: &Stored,
+) -> CaptureError {
+    let path = path.to_owned();
+    let decompressed = compression != Compression::None;
+    match fault {
+        Fault::Empty => CaptureError::Empty { path },
+        Fault::UnknownFormat { first_bytes } => CaptureError::NotACapture { path, first_bytes },
+        Fault::Structure { place, offset, reason } => {
+            CaptureError::Damaged { path, place, offset, decompressed, reason }
+        }
+        Fault::Stream(source) if stored.failed.load(Ordering::Relaxed) => {
+            let offset = stored.position.load(Ordering::Relaxed);
+            CaptureError::Read { path, offset, source }
+        }
+        Fault::Stream(source) => {
+            let reason = source.to_string();
+            CaptureError::Damaged { path, place: at.place, offset: at.offset, decompressed, reason }
+        }
+    }
+}
