@@ -57,6 +57,11 @@ impl Capture {
         &self.frames
     }
 
+    /// Takes all frames out.
+    pub fn drain(&mut self) -> impl Iterator<Item = CapturedFrame> {
+        self.frames.drain(..)
+    }
+
     /// The frames as a sensor takes them, numbered from 1.
     pub fn sensed(&self) -> impl Iterator<Item = Frame<'_>> {
         self.frames.iter().zip(1..).map(|(frame, number)| Frame {
@@ -73,24 +78,8 @@ impl Capture {
     /// # Errors
     /// When `out` refuses the bytes.
     pub fn write_pcap(&self, out: &mut impl Write) -> io::Result<()> {
-        out.write_all(&PCAP_MAGIC_US.to_le_bytes())?;
-        out.write_all(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0])?;
-        out.write_all(&SNAP_LEN.to_le_bytes())?;
-        out.write_all(&LinkType::ETHERNET.0.to_le_bytes())?;
-        for frame in &self.frames {
-            let micros = frame.ts.as_nanos() / 1_000;
-            let captured = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
-            for field in [
-                u32::try_from(micros / 1_000_000).unwrap_or(u32::MAX),
-                u32::try_from(micros % 1_000_000).unwrap_or_default(),
-                captured,
-                frame.wire_len,
-            ] {
-                out.write_all(&field.to_le_bytes())?;
-            }
-            out.write_all(&frame.bytes)?;
-        }
-        Ok(())
+        let mut writer = PcapWriter::new(out)?;
+        self.frames.iter().try_for_each(|frame| writer.write(frame))
     }
 
     /// Writes the pcap file compressed by gzip at level 9, without a time or a name of its own:
@@ -141,6 +130,50 @@ impl Capture {
             let ts = Timestamp::from_parts(seconds, micros * 1_000);
             capture.frames.push(CapturedFrame { ts, bytes, wire_len });
         }
+    }
+}
+
+/// Writes a little-endian microsecond pcap file of Ethernet frames, one by one (times are rounded
+/// down). Buffers nothing.
+#[derive(Debug)]
+pub struct PcapWriter<W> {
+    out: W,
+}
+
+impl<W: Write> PcapWriter<W> {
+    /// Bytes of the file header.
+    pub const FILE_HEADER: u64 = 24;
+    /// Bytes in front of each frame.
+    pub const RECORD_HEADER: u64 = 16;
+
+    /// Writes the file header.
+    ///
+    /// # Errors
+    /// When `out` refuses the bytes.
+    pub fn new(mut out: W) -> io::Result<Self> {
+        out.write_all(&PCAP_MAGIC_US.to_le_bytes())?;
+        out.write_all(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0])?;
+        out.write_all(&SNAP_LEN.to_le_bytes())?;
+        out.write_all(&LinkType::ETHERNET.0.to_le_bytes())?;
+        Ok(Self { out })
+    }
+
+    /// Writes one frame.
+    ///
+    /// # Errors
+    /// When `out` refuses the bytes.
+    pub fn write(&mut self, frame: &CapturedFrame) -> io::Result<()> {
+        let micros = frame.ts.as_nanos() / 1_000;
+        let captured = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
+        for field in [
+            u32::try_from(micros / 1_000_000).unwrap_or(u32::MAX),
+            u32::try_from(micros % 1_000_000).unwrap_or_default(),
+            captured,
+            frame.wire_len,
+        ] {
+            self.out.write_all(&field.to_le_bytes())?;
+        }
+        self.out.write_all(&frame.bytes)
     }
 }
 

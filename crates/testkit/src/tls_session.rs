@@ -25,12 +25,22 @@ pub struct Exchange {
 
 /// An open TLS connection.
 ///
-/// Frames with a hello are captured as far as the hello goes; of the payload of all others, the
-/// first [`CIPHERTEXT_KEPT`] bytes.
+/// Unless it was opened whole, frames with a hello are captured as far as the hello goes; of the
+/// payload of all others, the first [`CIPHERTEXT_KEPT`] bytes.
 #[derive(Clone, Debug)]
 pub struct TlsSession {
     tcp: Conversation,
     random: Random,
+    /// How much of each segment of ciphertext is captured.
+    keep: Keep,
+}
+
+/// Whose handshake a connection starts with, and how much of it is captured.
+#[derive(Clone, Copy)]
+struct Greeting<'a> {
+    template: &'a Handshake,
+    server_name: &'a str,
+    keep: Keep,
 }
 
 impl TlsSession {
@@ -41,6 +51,29 @@ impl TlsSession {
         at: Timestamp,
         route: Route,
         (template, server_name): (&Handshake, &str),
+        random: Random,
+        capture: &mut Capture,
+    ) -> (Self, Timestamp) {
+        let greeting = Greeting { template, server_name, keep: Keep::First(CIPHERTEXT_KEPT) };
+        Self::connect(at, route, greeting, random, capture)
+    }
+
+    /// The same, with every frame captured whole.
+    pub fn open_whole(
+        at: Timestamp,
+        route: Route,
+        (template, server_name): (&Handshake, &str),
+        random: Random,
+        capture: &mut Capture,
+    ) -> (Self, Timestamp) {
+        let greeting = Greeting { template, server_name, keep: Keep::Whole };
+        Self::connect(at, route, greeting, random, capture)
+    }
+
+    fn connect(
+        at: Timestamp,
+        route: Route,
+        Greeting { template, server_name, keep }: Greeting<'_>,
         mut random: Random,
         capture: &mut Capture,
     ) -> (Self, Timestamp) {
@@ -53,7 +86,11 @@ impl TlsSession {
         let (mut tcp, connected) = Conversation::open(at, route, capture);
         let asked = tcp.send(connected, Side::Client, (&hello.records(), Keep::Whole), capture);
         let mut flight = template.server_hello_for(&hello, &server_random);
-        let kept = flight.len() + CHANGE_CIPHER_SPEC.len() + CIPHERTEXT_KEPT;
+        let hello_end = flight.len() + CHANGE_CIPHER_SPEC.len();
+        let keep_hello = match keep {
+            Keep::Whole => Keep::Whole,
+            Keep::First(ciphertext) => Keep::First(hello_end + ciphertext),
+        };
         flight.extend_from_slice(&CHANGE_CIPHER_SPEC);
         let certificate = random.log_normal_bytes(2_600.0, 0.25, 6_000);
         for length in [21, certificate, 260, 53] {
@@ -61,14 +98,14 @@ impl TlsSession {
         }
         let (first, rest) = flight.split_at_checked(SEGMENT_PAYLOAD).unwrap_or((&flight, &[]));
         let answered = asked.saturating_add(route.round_trip + SERVER_WORK);
-        let told = tcp.send(answered, Side::Server, (first, Keep::First(kept)), capture);
+        let told = tcp.send(answered, Side::Server, (first, keep_hello), capture);
         let told = told.saturating_add(SEGMENT_GAP);
-        let told = tcp.send(told, Side::Server, (rest, Keep::First(CIPHERTEXT_KEPT)), capture);
+        let told = tcp.send(told, Side::Server, (rest, keep), capture);
         let mut finished = CHANGE_CIPHER_SPEC.to_vec();
         push_record(&mut finished, 53, &mut random);
         let ready = told.saturating_add(CLIENT_WORK);
-        tcp.send(ready, Side::Client, (&finished, Keep::First(CIPHERTEXT_KEPT)), capture);
-        (Self { tcp, random }, ready.saturating_add(SEGMENT_GAP))
+        tcp.send(ready, Side::Client, (&finished, keep), capture);
+        (Self { tcp, random, keep }, ready.saturating_add(SEGMENT_GAP))
     }
 
     /// Plays an exchange; the time returned is that of its last segment.
@@ -84,8 +121,7 @@ impl TlsSession {
             }
             let mut records = Vec::new();
             push_records(&mut records, amount(side), &mut self.random);
-            let kept = Keep::First(CIPHERTEXT_KEPT);
-            let last = self.tcp.send(now, side, (&records, kept), capture);
+            let last = self.tcp.send(now, side, (&records, self.keep), capture);
             now = last.saturating_add(self.turnaround(side));
         }
         self.tcp.settle(now, capture);
@@ -101,7 +137,7 @@ impl TlsSession {
     pub fn close(mut self, at: Timestamp, by: Side, capture: &mut Capture) {
         let mut alert = Vec::new();
         push_record(&mut alert, 2 + RECORD_TAG, &mut self.random);
-        self.tcp.send(at, by, (&alert, Keep::First(CIPHERTEXT_KEPT)), capture);
+        self.tcp.send(at, by, (&alert, self.keep), capture);
         self.tcp.close(at.saturating_add(SEGMENT_GAP), by, capture);
     }
 
