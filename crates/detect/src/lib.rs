@@ -1,1 +1,29 @@
-//! Under construction.
+//! Sessions and what is judged of them: the analytics of ATT&CK strategy DET0053.
+//!
+//! Knows flows by their facts and bursts, hosts, applications and policy. It knows no packets, no
+//! protocols, no records and no clock: time is the packets'.
+
+mod an0146;
+mod analytic;
+mod config;
+mod detector;
+mod facts;
+mod finding;
+mod lives;
+mod order;
+mod prevalence;
+mod session;
+mod shape;
+mod slots;
+mod stats;
+mod summary;
+mod tracker;
+mod words;
+
+pub use analytic::Analytic;
+pub use config::{DetectConfig, LevelThresholds};
+pub use detector::{DetectCounters, Detector};
+pub use facts::{Burst, FlowFacts, NameLookup, Side, Visibility};
+pub use finding::{Finding, FindingId, Level, Life, Part, Parts, Reason};
+pub use shape::Shape;
+pub use summary::{DetectEvent, SessionEnd, SessionId, SessionSummary};

@@ -1,0 +1,118 @@
+//! What the detector is told of flows: facts when one opens, bursts while it runs.
+
+use std::sync::Arc;
+
+use dwell_attribution::{Attribution, Destination, HostRef};
+use dwell_packet::Timestamp;
+
+/// What is known of one flow when it opens, or better known later.
+#[derive(Clone, Debug)]
+pub struct FlowFacts {
+    /// The flow, unique while the detector lives.
+    pub flow_id: u64,
+    /// The local host that holds it.
+    pub host: HostRef,
+    /// Its application.
+    pub attribution: Arc<Attribution>,
+    /// Where it goes.
+    pub destination: Destination,
+    /// Time of its first packet.
+    pub opened: Timestamp,
+    /// What limits the trust in its figures.
+    pub visibility: Visibility,
+    /// Whether its address was looked up.
+    pub lookup: NameLookup,
+}
+
+/// What limits the trust in a flow or session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Visibility {
+    /// It was open already when it was first seen.
+    pub midstream: bool,
+    /// Only one direction was seen.
+    pub one_sided: bool,
+    /// Bytes are missing.
+    pub gaps: bool,
+    /// The hello was encrypted, so that its name may be a public one.
+    pub ech: bool,
+    /// It goes through a proxy.
+    pub proxied: bool,
+}
+
+impl Visibility {
+    /// Both together: what limits either.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            midstream: self.midstream || other.midstream,
+            one_sided: self.one_sided || other.one_sided,
+            gaps: self.gaps || other.gaps,
+            ech: self.ech || other.ech,
+            proxied: self.proxied || other.proxied,
+        }
+    }
+
+    /// The limits that hold, by their names in records.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        [
+            (self.midstream, "midstream"),
+            (self.one_sided, "one_sided"),
+            (self.gaps, "gaps"),
+            (self.ech, "ech"),
+            (self.proxied, "proxied"),
+        ]
+        .into_iter()
+        .filter_map(|(holds, name)| holds.then_some(name))
+    }
+}
+
+/// Whether the host looked up the address it talks to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NameLookup {
+    /// A DNS answer gave the address.
+    Seen,
+    /// The host's resolver is watched, and nobody asked for the address.
+    Absent,
+    /// Nothing can be said: the resolver is not watched, or asked over an encrypted channel.
+    #[default]
+    Unknown,
+}
+
+impl NameLookup {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seen => "seen",
+            Self::Absent => "absent",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Payload of one flow with less than a second of silence inside.
+///
+/// A long burst may come in parts that touch. Parts and bursts may come up to
+/// [`crate::DetectConfig::reorder_window`] after their start, in any order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Burst {
+    /// Time of its first payload.
+    pub start: Timestamp,
+    /// Time of its last payload.
+    pub end: Timestamp,
+    /// Payload bytes from the host.
+    pub up_bytes: u64,
+    /// Payload bytes to the host.
+    pub down_bytes: u64,
+    /// Who spoke first.
+    pub first: Side,
+}
+
+/// One side of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The local host.
+    Client,
+    /// The far side.
+    Server,
+}
