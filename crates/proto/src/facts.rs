@@ -226,6 +226,8 @@ pub enum Anomaly {
     RepeatedExtension,
     /// A ServerHello whose structure breaks.
     MalformedServerHello,
+    /// An empty handshake record, or an alert in front of a hello (RFC 8446, sections 5.1 and 6).
+    OddRecord,
     /// A handshake message that claims more than is kept.
     OversizedHandshake,
     /// A certificate that is not valid DER.
@@ -238,6 +240,8 @@ pub enum Anomaly {
     UndecryptableInitial,
     /// An HTTP head that is too long or breaks the grammar.
     MalformedHttp,
-    /// TLS was not found in a stream that started as something else, within the searched bytes.
+    /// An HTTP request that names two different hosts.
+    ConflictingHosts,
+    /// Bytes that began like a TLS hello and went on as something else.
     HandshakeAbandoned,
 }

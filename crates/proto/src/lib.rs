@@ -6,18 +6,21 @@
 mod ascii;
 mod assembly;
 mod bytes;
+mod certificate;
 pub mod client_hello;
 mod datagram;
 pub mod dns;
 mod dtls;
 mod facts;
 mod hellos;
+mod http;
 mod ja3;
 mod ja4;
 mod quic;
 #[cfg(test)]
 mod sample;
 pub mod server_hello;
+mod stream;
 
 pub use datagram::{DatagramInspector, DatagramProtocol};
 pub use facts::{
@@ -25,3 +28,4 @@ pub use facts::{
     Preamble, Sender, ServerHello,
 };
 pub use quic::{ConnectionId, QuicConnectionIds};
+pub use stream::{StreamInspector, StreamProtocol};

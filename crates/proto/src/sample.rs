@@ -114,3 +114,22 @@ pub(crate) fn server_name(names: &[(u8, &[u8])]) -> Vec<u8> {
 pub(crate) fn alpn(names: &[&[u8]]) -> Vec<u8> {
     vector16(&names.iter().flat_map(|name| vector8(name)).collect::<Vec<u8>>())
 }
+
+/// A ServerHello for TLS 1.3, or a HelloRetryRequest.
+pub(crate) fn server_hello_13(retry_request: bool) -> Vec<u8> {
+    // SHA-256 of "HelloRetryRequest" (RFC 8446, section 4.1.3).
+    let retry: Vec<u8> = "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect();
+    let random = if retry_request { retry } else { vec![7; 32] };
+    let list = [0x00, 0x2b, 0, 2, 3, 4, 0x00, 0x33, 0, 2, 0, 0x1d];
+    let body = [&[3, 3][..], &random, &[0, 0x13, 0x01, 0], &vector16(&list)].concat();
+    message(2, &body)
+}
+
+/// A ServerHello for TLS 1.2 without extensions.
+pub(crate) fn server_hello_12() -> Vec<u8> {
+    message(2, &[&[3, 3][..], &[7; 32], &[0, 0xc0, 0x2f, 0]].concat())
+}
