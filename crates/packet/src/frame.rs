@@ -75,7 +75,32 @@ impl LinkType {
     /// Whether frames of this type can be decoded.
     #[must_use]
     pub const fn is_supported(self) -> bool {
-        matches!(self, Self::ETHERNET)
+        matches!(
+            self,
+            Self::NULL
+                | Self::ETHERNET
+                | Self::PPP
+                | Self::RAW_BSD
+                | Self::RAW_OPENBSD
+                | Self::PPP_HDLC
+                | Self::PPP_ETHER
+                | Self::RAW
+                | Self::C_HDLC
+                | Self::IEEE802_11
+                | Self::LOOP
+                | Self::LINUX_SLL
+                | Self::IEEE802_11_PRISM
+                | Self::IEEE802_11_RADIOTAP
+                | Self::USER2
+                | Self::IEEE802_11_AVS
+                | Self::PPI
+                | Self::PPP_WITH_DIR
+                | Self::IPV4
+                | Self::IPV6
+                | Self::NFLOG
+                | Self::PKTAP
+                | Self::LINUX_SLL2
+        )
     }
 }
 

@@ -8,7 +8,7 @@ use etherparse::{Ipv4HeaderSlice, Ipv6Header, Ipv6HeaderSlice};
 use crate::discard::{Discard, Layer, NotIp, OtherTransport};
 use crate::fragment::Fragment;
 use crate::walk::{IpHeader, MAX_IP_HEADERS, Next, Step, Walk};
-use crate::{IpFacts, TunnelKind, checksum, extension, transport};
+use crate::{IpFacts, TunnelKind, checksum, extension, transport, tunnel};
 
 /// IP protocol numbers (IANA).
 pub(crate) mod protocol {
@@ -19,11 +19,17 @@ pub(crate) mod protocol {
     pub(crate) const IPV6: u8 = 41;
     pub(crate) const ROUTING: u8 = 43;
     pub(crate) const FRAGMENT: u8 = 44;
+    pub(crate) const GRE: u8 = 47;
     pub(crate) const AUTHENTICATION: u8 = 51;
     pub(crate) const DESTINATION: u8 = 60;
+    pub(crate) const OLD_IP_IN_IP: u8 = 94;
+    pub(crate) const ETHER_IP: u8 = 97;
+    pub(crate) const L2TP: u8 = 115;
     pub(crate) const MOBILITY: u8 = 135;
+    pub(crate) const MPLS: u8 = 137;
     pub(crate) const HIP: u8 = 139;
     pub(crate) const SHIM6: u8 = 140;
+    pub(crate) const ETHERNET: u8 = 143;
 }
 
 /// IPv4 option: loose source route (RFC 791, section 3.1).
@@ -116,13 +122,16 @@ pub(crate) fn by_protocol<'a>(walk: &mut Walk<'a, '_>, number: u8) -> Result<Ste
     match number {
         protocol::TCP => transport::tcp(walk),
         protocol::UDP => transport::udp(walk),
-        protocol::IPV4 => {
-            walk.context.enter_tunnel(TunnelKind::IpInIp, 0);
-            Ok(Step::Next(Next::Ipv4))
-        }
-        protocol::IPV6 => {
-            walk.context.enter_tunnel(TunnelKind::IpInIp, 0);
-            Ok(Step::Next(Next::Ipv6))
+        protocol::IPV4 => tunnel::ip_in_ip(walk, Next::Ipv4),
+        protocol::IPV6 => tunnel::ip_in_ip(walk, Next::Ipv6),
+        protocol::OLD_IP_IN_IP => tunnel::ip_in_ip(walk, Next::Ip),
+        protocol::GRE => tunnel::gre(walk),
+        protocol::ETHER_IP => tunnel::ether_ip(walk),
+        protocol::L2TP => tunnel::l2tp_over_ip(walk),
+        protocol::MPLS => tunnel::mpls(walk),
+        protocol::ETHERNET => {
+            walk.context.enter_tunnel(TunnelKind::EtherIp, 0);
+            Ok(Step::Next(Next::Ethernet))
         }
         protocol::AUTHENTICATION => extension::authentication(walk),
         protocol::FRAGMENT if over_v6 => extension::fragment(walk),

@@ -20,6 +20,7 @@ mod peek;
 mod span;
 mod time;
 mod transport;
+mod tunnel;
 mod tuple;
 mod walk;
 

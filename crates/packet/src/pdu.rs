@@ -218,6 +218,10 @@ pub enum TunnelKind {
     Ah,
     /// Teredo (RFC 4380).
     Teredo,
+    /// Provider backbone bridges (IEEE 802.1ah).
+    Pbb,
+    /// Network service header (RFC 8300).
+    Nsh,
 }
 
 impl TunnelKind {
@@ -225,7 +229,7 @@ impl TunnelKind {
     pub const COUNT: usize = Self::ALL.len();
 
     /// Every kind, in the order of [`TunnelKind::index`].
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Mpls,
         Self::Pppoe,
         Self::IpInIp,
@@ -239,6 +243,8 @@ impl TunnelKind {
         Self::Tzsp,
         Self::Ah,
         Self::Teredo,
+        Self::Pbb,
+        Self::Nsh,
     ];
 
     /// The place of the kind in [`TunnelKind::ALL`].
@@ -264,6 +270,8 @@ impl TunnelKind {
             Self::Tzsp => "tzsp",
             Self::Ah => "ah",
             Self::Teredo => "teredo",
+            Self::Pbb => "pbb",
+            Self::Nsh => "nsh",
         }
     }
 }

@@ -5,7 +5,7 @@ use etherparse::{TcpHeaderSlice, UdpHeader, UdpHeaderSlice};
 use crate::discard::{Discard, Layer};
 use crate::span::Span;
 use crate::walk::{Context, Found, Step, Walk};
-use crate::{Endpoint, FiveTuple, Pdu, TcpFlags, TcpHeader, Transport, TransportHeader};
+use crate::{Endpoint, FiveTuple, Pdu, TcpFlags, TcpHeader, Transport, TransportHeader, tunnel};
 
 /// TCP header length without options, in bytes.
 const TCP_HEADER: usize = 20;
@@ -59,6 +59,13 @@ pub(crate) fn udp<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
     let lengths = Lengths { payload: rest.bytes(), payload_len: rest.wire_len() };
     let transport = TransportHeader::Udp { checksum: header.checksum() };
     let pdu = pdu(walk.context, segment, ports, transport, lengths)?;
+    if let Some(tunnel) = walk.tunnels.find(ports.0, ports.1) {
+        walk.rest = rest;
+        if let Ok(next) = tunnel::over_udp(walk, tunnel) {
+            walk.fallback = Some(pdu);
+            return Ok(Step::Next(next));
+        }
+    }
     Ok(Step::Found(Found::Pdu(pdu)))
 }
 

@@ -57,6 +57,8 @@ pub(crate) enum Next {
     Ipv4,
     /// An IPv6 header.
     Ipv6,
+    /// A PPP packet.
+    Ppp,
     /// What this IP protocol number stands for.
     Protocol(u8),
 }
@@ -95,6 +97,8 @@ pub(crate) struct Walk<'a, 'c> {
     pub(crate) rest: Span<'a>,
     pub(crate) context: Context,
     pub(crate) tunnels: &'c UdpTunnels,
+    /// The innermost datagram that was taken for a tunnel.
+    pub(crate) fallback: Option<Pdu<'a>>,
 }
 
 impl Context {
@@ -120,6 +124,9 @@ impl Context {
 
 /// Walks from `next` on to the end.
 ///
+/// Where a datagram was taken for a tunnel and its inside contradicts that, the datagram is what
+/// is found.
+///
 /// # Errors
 /// Why there is no PDU.
 pub(crate) fn walk<'a>(
@@ -128,12 +135,16 @@ pub(crate) fn walk<'a>(
     tunnels: &UdpTunnels,
     next: Next,
 ) -> Result<Found<'a>, Discard> {
-    let mut walk = Walk { rest, context, tunnels };
+    let mut walk = Walk { rest, context, tunnels, fallback: None };
     let mut next = next;
     for _ in 0..MAX_HEADERS {
-        match walk.step(next)? {
-            Step::Next(deeper) => next = deeper,
-            Step::Found(found) => return Ok(found),
+        match walk.step(next) {
+            Ok(Step::Next(deeper)) => next = deeper,
+            Ok(Step::Found(found)) => return Ok(found),
+            Err(discard) if discard.is_contradiction() => {
+                return walk.fallback.map(Found::Pdu).ok_or(discard);
+            }
+            Err(discard) => return Err(discard),
         }
     }
     Err(Discard::TooDeep)
@@ -145,6 +156,7 @@ impl<'a> Walk<'a, '_> {
             Next::Link(link_type) => link::by_type(self, link_type),
             Next::Ethernet => link::ethernet(self),
             Next::EtherType(ether_type) => link::by_ether_type(self, ether_type),
+            Next::Ppp => link::ppp(self),
             Next::Ip => ip::by_version(self),
             Next::Ipv4 => ip::v4(self),
             Next::Ipv6 => ip::v6(self),
