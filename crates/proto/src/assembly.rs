@@ -99,11 +99,6 @@ impl Assembly {
         self.run < self.pieces.len()
     }
 
-    /// Whether nothing was inserted.
-    pub(crate) const fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
     /// The bytes from `start` to `end`, if all are there; copied only if they came out of order.
     pub(crate) fn read(&self, start: usize, end: usize) -> Option<Cow<'_, [u8]>> {
         let length = end.checked_sub(start)?;

@@ -3,8 +3,9 @@
 //! Knows how long to look: each datagram costs fuel by its kind, and a flow that shows nothing soon
 //! has none left. It knows neither ports nor time.
 
+use crate::dns;
 use crate::dtls::{self, Dtls};
-use crate::facts::{Observed, Sender};
+use crate::facts::{Fact, Observed, Sender};
 use crate::hellos::{Report, Told};
 use crate::quic::{self, Quic, QuicConnectionIds};
 
@@ -14,6 +15,9 @@ use crate::quic::{self, Quic, QuicConnectionIds};
 pub enum DatagramProtocol {
     /// Find out: QUIC, Google QUIC or DTLS.
     Detect,
+    /// DNS or mDNS in every datagram, as long as the flow lasts; what is none is looked into as
+    /// under `Detect`, so that a port hides nothing.
+    Dns,
 }
 
 /// Facts out of the datagrams of one UDP flow, both directions, in the order of the wire.
@@ -23,6 +27,7 @@ pub enum DatagramProtocol {
 /// and is 1 to 6 KiB for real ones.
 #[derive(Debug)]
 pub struct DatagramInspector {
+    protocol: DatagramProtocol,
     quic: Option<Box<Quic>>,
     dtls: Option<Box<Dtls>>,
     told: Told,
@@ -34,10 +39,8 @@ impl DatagramInspector {
     /// An inspector for a flow of which no datagram was seen.
     #[must_use]
     pub const fn new(protocol: DatagramProtocol) -> Self {
-        match protocol {
-            DatagramProtocol::Detect => {}
-        }
         Self {
+            protocol,
             quic: None,
             dtls: None,
             told: Told::new(),
@@ -50,7 +53,13 @@ impl DatagramInspector {
     ///
     /// A datagram that starts no handshake costs a few nanoseconds and allocates nothing.
     pub fn inspect(&mut self, from: Sender, datagram: &[u8], facts: &mut Vec<Observed>) {
-        if !self.wants(from) {
+        if self.protocol == DatagramProtocol::Dns
+            && let Some(fact) = dns_fact(datagram)
+        {
+            facts.push(Observed { from, fact });
+            return;
+        }
+        if *self.fuel(from) == 0 {
             return;
         }
         let mut told = std::mem::take(&mut self.told);
@@ -71,7 +80,7 @@ impl DatagramInspector {
             self.originator_fuel = self.originator_fuel.min(FUEL_WHEN_SETTLED);
             self.responder_fuel = self.responder_fuel.min(FUEL_WHEN_SETTLED);
         }
-        if !self.wants(Sender::Originator) && !self.wants(Sender::Responder) {
+        if self.originator_fuel == 0 && self.responder_fuel == 0 {
             self.finish(facts);
         }
     }
@@ -79,9 +88,10 @@ impl DatagramInspector {
     /// Whether a datagram of `from` could still show something.
     #[must_use]
     pub const fn wants(&self, from: Sender) -> bool {
-        match from {
-            Sender::Originator => self.originator_fuel > 0,
-            Sender::Responder => self.responder_fuel > 0,
+        match (self.protocol, from) {
+            (DatagramProtocol::Dns, _) => true,
+            (DatagramProtocol::Detect, Sender::Originator) => self.originator_fuel > 0,
+            (DatagramProtocol::Detect, Sender::Responder) => self.responder_fuel > 0,
         }
     }
 
@@ -171,6 +181,17 @@ impl DatagramInspector {
             Sender::Responder => &mut self.responder_fuel,
         }
     }
+}
+
+/// The DNS message that `datagram` is. Anything passes for a DNS header, so QUIC is ruled out first
+/// and something must follow the header.
+fn dns_fact(datagram: &[u8]) -> Option<Fact> {
+    if quic::is_quic(datagram) {
+        return None;
+    }
+    let message = dns::parse(datagram).ok()?;
+    let says_something = message.whole || !message.questions.is_empty();
+    says_something.then(|| Fact::Dns(Box::new(message)))
 }
 
 /// What looking at a datagram takes from its sender's fuel.

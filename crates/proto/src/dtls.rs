@@ -8,7 +8,8 @@ mod record;
 
 use self::record::{Fragment, Fragments, Records};
 use crate::assembly::{Assembly, MAX_BYTES};
-use crate::facts::{Anomaly, Handshake, Sender};
+use crate::certificate;
+use crate::facts::{Anomaly, Fact, Handshake, Sender};
 use crate::hellos::{Carrier, Hellos, MessageType, Report};
 
 pub(crate) use self::carrier::{is_stun, payload};
@@ -19,19 +20,30 @@ pub(crate) use self::record::{is_dtls, is_protected};
 pub(crate) struct Dtls {
     /// Messages of which a part came, oldest first.
     partial: Vec<Partial>,
+    /// The last messages that were whole: a repeated fragment of one is not a message begun.
+    whole: [Option<Name>; MAX_PARTIAL],
     hellos: Hellos,
+    /// Who answers, once a hello told.
+    server: Option<Sender>,
     answered: bool,
+    has_certificate: bool,
 }
 
-/// A message in the making. Its length is part of its name, so that one lying fragment cannot spoil
-/// the message.
+/// A message in the making.
 #[derive(Debug)]
 struct Partial {
+    name: Name,
+    assembly: Assembly,
+}
+
+/// What tells messages apart. The length is part of it, so that one lying fragment cannot spoil the
+/// message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Name {
     from: Sender,
     kind: MessageType,
     sequence: u16,
     length: usize,
-    assembly: Assembly,
 }
 
 /// What a datagram was worth.
@@ -65,7 +77,9 @@ impl Dtls {
     /// Reports what never came to an end.
     pub(crate) fn finish(&mut self, report: &mut Report<'_>) {
         for partial in std::mem::take(&mut self.partial) {
-            report.anomaly_of(partial.from, Anomaly::IncompleteHandshake);
+            if !self.whole.contains(&Some(partial.name)) {
+                report.anomaly_of(partial.name.from, Anomaly::IncompleteHandshake);
+            }
         }
     }
 
@@ -82,17 +96,23 @@ impl Dtls {
 
     /// Whether the fragment completes a ClientHello that was not seen before.
     fn read_fragment(&mut self, fragment: &Fragment<'_>, report: &mut Report<'_>) -> bool {
-        if !matches!(fragment.kind, MessageType::CLIENT_HELLO | MessageType::SERVER_HELLO) {
+        if !self.awaits(fragment.kind, report.from) {
             return false;
         }
         if fragment.length > MAX_BYTES {
             report.anomaly(Anomaly::OversizedHandshake);
             return false;
         }
-        if fragment.is_whole() {
-            return self.read_message(fragment.kind, fragment.bytes, report);
+        let Fragment { kind, sequence, length, .. } = *fragment;
+        let name = Name { from: report.from, kind, sequence, length };
+        let known = self.partial.iter().position(|partial| partial.name == name);
+        if known.is_none() && fragment.is_whole() {
+            return self.read_message(name, fragment.bytes, report);
         }
-        let place = self.partial_of(fragment, report.from);
+        if fragment.bytes.is_empty() {
+            return false;
+        }
+        let place = known.unwrap_or_else(|| self.begin(name));
         let Some(partial) = self.partial.get_mut(place) else { return false };
         let inserted = partial.assembly.insert(fragment.offset, fragment.bytes);
         if inserted.conflict {
@@ -101,51 +121,69 @@ impl Dtls {
         if inserted.refused {
             report.anomaly(Anomaly::OversizedHandshake);
         }
-        if partial.assembly.contiguous() < partial.length {
+        if partial.assembly.contiguous() < length {
             return false;
         }
         let whole = self.partial.remove(place);
-        let body = whole.assembly.read(0, whole.length).unwrap_or_default();
-        self.read_message(whole.kind, &body, report)
+        let body = whole.assembly.read(0, length).unwrap_or_default();
+        self.read_message(name, &body, report)
     }
 
-    fn read_message(&mut self, kind: MessageType, body: &[u8], report: &mut Report<'_>) -> bool {
-        let carrier = Carrier { handshake: Handshake::Dtls, quic_version: None };
-        if kind == MessageType::CLIENT_HELLO {
-            let is_new = self.hellos.client(carrier, body, report);
-            self.answered &= !is_new;
-            return is_new;
+    /// Whether a message of that kind is of use. Certificates are, once for each hello, from the
+    /// server; in DTLS 1.3 they are encrypted.
+    fn awaits(&self, kind: MessageType, from: Sender) -> bool {
+        match kind {
+            MessageType::CLIENT_HELLO | MessageType::SERVER_HELLO => true,
+            MessageType::CERTIFICATE => !self.has_certificate && self.server == Some(from),
+            MessageType(_) => false,
         }
-        self.answered = self.hellos.server(carrier, body, report);
+    }
+
+    fn read_message(&mut self, name: Name, body: &[u8], report: &mut Report<'_>) -> bool {
+        let carrier = Carrier { handshake: Handshake::Dtls, quic_version: None };
+        self.whole.rotate_right(1);
+        if let Some(newest) = self.whole.first_mut() {
+            *newest = Some(name);
+        }
+        match name.kind {
+            MessageType::CLIENT_HELLO => {
+                let is_new = self.hellos.client(carrier, body, report);
+                if is_new {
+                    self.server = Some(report.from.peer());
+                    self.answered = false;
+                    self.has_certificate = false;
+                }
+                return is_new;
+            }
+            MessageType::SERVER_HELLO => {
+                self.server = Some(report.from);
+                self.answered = self.hellos.server(carrier, body, report);
+            }
+            MessageType::CERTIFICATE => {
+                self.has_certificate = true;
+                match certificate::leaf(body) {
+                    Ok(Some(leaf)) => report.fact(Fact::Certificate(Box::new(leaf))),
+                    Ok(None) => {}
+                    Err(_) => report.anomaly(Anomaly::MalformedCertificate),
+                }
+            }
+            MessageType(_) => {}
+        }
         false
     }
 
-    /// The place of the message that `fragment` belongs to, begun if need be.
-    fn partial_of(&mut self, fragment: &Fragment<'_>, from: Sender) -> usize {
-        let known = self.partial.iter().position(|partial| partial.is_of(fragment, from));
-        known.unwrap_or_else(|| {
-            let held: usize = self.partial.iter().map(Partial::held_bytes).sum();
-            if self.partial.len() >= MAX_PARTIAL || held > MAX_BYTES {
-                self.partial.remove(0);
-            }
-            self.partial.push(Partial {
-                from,
-                kind: fragment.kind,
-                sequence: fragment.sequence,
-                length: fragment.length,
-                assembly: Assembly::default(),
-            });
-            self.partial.len().saturating_sub(1)
-        })
+    /// The place of a message newly begun; the oldest gives way.
+    fn begin(&mut self, name: Name) -> usize {
+        let held: usize = self.partial.iter().map(Partial::held_bytes).sum();
+        if self.partial.len() >= MAX_PARTIAL || held > MAX_BYTES {
+            self.partial.remove(0);
+        }
+        self.partial.push(Partial { name, assembly: Assembly::default() });
+        self.partial.len().saturating_sub(1)
     }
 }
 
 impl Partial {
-    fn is_of(&self, fragment: &Fragment<'_>, from: Sender) -> bool {
-        (self.from, self.kind, self.sequence, self.length)
-            == (from, fragment.kind, fragment.sequence, fragment.length)
-    }
-
     const fn held_bytes(&self) -> usize {
         size_of::<Self>().saturating_add(self.assembly.held_bytes())
     }

@@ -27,6 +27,7 @@ pub(crate) struct MessageType(pub(crate) u8);
 impl MessageType {
     pub(crate) const CLIENT_HELLO: Self = Self(1);
     pub(crate) const SERVER_HELLO: Self = Self(2);
+    pub(crate) const CERTIFICATE: Self = Self(11);
 }
 
 impl Hellos {
@@ -113,6 +114,10 @@ pub(crate) struct Report<'f> {
 }
 
 impl Report<'_> {
+    pub(crate) fn fact(&mut self, fact: Fact) {
+        self.facts.push(Observed { from: self.from, fact });
+    }
+
     /// Reports `anomaly`, once a flow and sender.
     pub(crate) fn anomaly(&mut self, anomaly: Anomaly) {
         self.anomaly_of(self.from, anomaly);

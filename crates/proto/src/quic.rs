@@ -8,9 +8,11 @@ mod frames;
 mod google;
 mod header;
 mod protection;
+#[cfg(test)]
+pub(crate) mod seal;
 mod stream;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 mod version;
 
 use std::ops::Range;
@@ -25,7 +27,7 @@ use self::header::{LongHeader, LongPacket, Packets, long_header};
 use self::protection::Role;
 use self::stream::{CryptoStream, Oversized};
 use self::version::{Dialect, PacketType, Version};
-use crate::facts::{Anomaly, Fact, Handshake, Observed, Sender};
+use crate::facts::{Anomaly, Fact, Handshake, Sender};
 use crate::hellos::{Carrier, Hellos, MessageType, Report};
 
 /// What a flow's QUIC datagrams have shown so far.
@@ -102,13 +104,18 @@ impl Quic {
         for orphan in std::mem::take(&mut self.orphans) {
             report.anomaly_of(orphan.from, Anomaly::UndecryptableInitial);
         }
+        // Attempts before the last one were given up by the client itself.
+        if let Some(last) = self.connections.last() {
+            if last.client_stream.is_partial() {
+                report.anomaly_of(last.client, Anomaly::IncompleteHandshake);
+            }
+            if last.server_stream.is_partial() {
+                report.anomaly_of(last.client.peer(), Anomaly::IncompleteHandshake);
+            }
+        }
         for connection in &mut self.connections {
-            if std::mem::take(&mut connection.client_stream).is_partial() {
-                report.anomaly_of(connection.client, Anomaly::IncompleteHandshake);
-            }
-            if std::mem::take(&mut connection.server_stream).is_partial() {
-                report.anomaly_of(connection.client.peer(), Anomaly::IncompleteHandshake);
-            }
+            connection.client_stream = CryptoStream::default();
+            connection.server_stream = CryptoStream::default();
         }
         self.hellos = Hellos::default();
         self.google = Vec::new();
@@ -117,7 +124,7 @@ impl Quic {
 
     /// Whether every connection seen has got its final ServerHello.
     pub(crate) fn is_settled(&self) -> bool {
-        !self.connections.is_empty() && self.connections.iter().all(|known| known.answered)
+        !self.connections.is_empty() && self.connections.iter().all(Connection::is_settled)
     }
 
     /// The connection IDs of the newest connection.
@@ -162,7 +169,7 @@ impl Quic {
         let is_server = self.connections.iter().any(|known| known.client != from);
         for (place, known) in self.connections.iter_mut().enumerate().rev() {
             if known.owns(from, packet) {
-                if known.answered {
+                if known.is_settled() {
                     return Opened::Nothing;
                 }
                 if let Some(frames) = known.open(from, packet, scratch) {
@@ -196,6 +203,8 @@ impl Quic {
         if self.connections.len() >= MAX_CONNECTIONS {
             self.connections.remove(0);
         }
+        // One is the rule, and each is large.
+        self.connections.reserve_exact(1);
         self.connections.push(connection);
         Some(Opened::Frames(self.connections.len().checked_sub(1)?, frames))
     }
@@ -208,11 +217,9 @@ impl Quic {
         scratch: &mut Vec<u8>,
     ) -> Option<Opened> {
         let connections = self.connections.iter_mut().enumerate().rev();
-        connections.filter(|(_, known)| !known.answered && !known.owns(from, packet)).find_map(
-            |(place, known)| {
-                known.open(from, packet, scratch).map(|frames| Opened::Frames(place, frames))
-            },
-        )
+        connections.filter(|(_, known)| !known.owns(from, packet)).find_map(|(place, known)| {
+            known.open(from, packet, scratch).map(|frames| Opened::Frames(place, frames))
+        })
     }
 
     /// Takes in the CRYPTO frames and reports the messages that they complete.
@@ -250,11 +257,17 @@ impl Quic {
         }
         if dialect == Dialect::GoogleCrypto {
             let chlo = google::parse(&stream.start());
+            if chlo.is_some() {
+                stream.end();
+            }
             return self.report_google(version.0.to_be_bytes(), chlo, report);
         }
         let carrier = Carrier { handshake: Handshake::Quic, quic_version: Some(version.0) };
-        let mut exchange = Exchange { carrier, role, answered: &mut connection.answered };
-        exchange.read_messages(stream, &mut self.hellos, report)
+        let exchange = Exchange { carrier, role };
+        let read = exchange.read_messages(stream, &mut self.hellos, report);
+        connection.has_hello |= read.client_hello;
+        connection.answered |= read.final_server_hello;
+        if read.new_client_hello { Worth::NewHello } else { Worth::Handshake }
     }
 
     fn keep_orphan(&mut self, packet: &LongPacket<'_>, report: &mut Report<'_>) {
@@ -307,7 +320,7 @@ impl Quic {
         self.google.push(chlo.clone());
         let Chlo { server_name, user_agent } = chlo;
         let fact = Fact::GoogleQuicHello { server_name, user_agent, version };
-        report.facts.push(Observed { from: report.from, fact });
+        report.fact(fact);
         Worth::NewHello
     }
 }
@@ -323,35 +336,45 @@ enum Opened {
 }
 
 /// One side of one connection while its messages are read.
-struct Exchange<'c> {
+struct Exchange {
     carrier: Carrier,
     role: Role,
-    answered: &'c mut bool,
 }
 
-impl Exchange<'_> {
+/// What the messages of some frames were.
+#[derive(Clone, Copy, Debug, Default)]
+struct Read {
+    client_hello: bool,
+    new_client_hello: bool,
+    final_server_hello: bool,
+}
+
+impl Exchange {
     fn read_messages(
-        &mut self,
+        &self,
         stream: &mut CryptoStream,
         hellos: &mut Hellos,
         report: &mut Report<'_>,
-    ) -> Worth {
-        let mut worth = Worth::Handshake;
+    ) -> Read {
+        let mut read = Read::default();
         loop {
-            match stream.next_message() {
-                Ok(None) => return worth,
-                Err(Oversized) => report.anomaly(Anomaly::OversizedHandshake),
-                Ok(Some(message)) => match (self.role, MessageType(message.kind)) {
-                    (Role::Client, MessageType::CLIENT_HELLO) => {
-                        if hellos.client(self.carrier, &message.body, report) {
-                            worth = Worth::NewHello;
-                        }
-                    }
-                    (Role::Server, MessageType::SERVER_HELLO) => {
-                        *self.answered |= hellos.server(self.carrier, &message.body, report);
-                    }
-                    (Role::Client | Role::Server, _) => {}
-                },
+            let message = match stream.next_message() {
+                Ok(Some(message)) => message,
+                Ok(None) => return read,
+                Err(Oversized) => {
+                    report.anomaly(Anomaly::OversizedHandshake);
+                    return read;
+                }
+            };
+            match (self.role, MessageType(message.kind)) {
+                (Role::Client, MessageType::CLIENT_HELLO) => {
+                    read.client_hello = true;
+                    read.new_client_hello |= hellos.client(self.carrier, &message.body, report);
+                }
+                (Role::Server, MessageType::SERVER_HELLO) => {
+                    read.final_server_hello |= hellos.server(self.carrier, &message.body, report);
+                }
+                (Role::Client | Role::Server, _) => {}
             }
         }
     }

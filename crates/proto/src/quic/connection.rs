@@ -20,9 +20,14 @@ pub(crate) struct Connection {
     pub(crate) ids: QuicConnectionIds,
     pub(crate) client_stream: CryptoStream,
     pub(crate) server_stream: CryptoStream,
-    /// Whether the final ServerHello was seen, so that nothing more is to be learnt.
+    /// Whether a ClientHello was seen.
+    pub(crate) has_hello: bool,
+    /// Whether the final ServerHello was seen.
     pub(crate) answered: bool,
-    keys: Vec<Opener>,
+    /// Of the client, for the version of its first Initial.
+    client_keys: Opener,
+    /// Of the server, and of either for another version.
+    more_keys: Vec<Opener>,
 }
 
 #[derive(Debug)]
@@ -60,8 +65,10 @@ impl Connection {
             ids: QuicConnectionIds { original: id, client: packet.source, server: None },
             client_stream: CryptoStream::default(),
             server_stream: CryptoStream::default(),
+            has_hello: false,
             answered: false,
-            keys: vec![Opener { version: packet.version, role: Role::Client, keys }],
+            client_keys: Opener { version: packet.version, role: Role::Client, keys },
+            more_keys: Vec::new(),
         };
         Some((connection, frames))
     }
@@ -100,15 +107,21 @@ impl Connection {
         if from == self.client { Role::Client } else { Role::Server }
     }
 
+    /// Whether nothing more is to be learnt.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.has_hello && self.answered && !self.client_stream.is_partial()
+    }
+
     /// Whether its keys are those that `packet`'s destination ID gives.
     pub(crate) fn has_keys_of(&self, packet: &LongPacket<'_>) -> bool {
         packet.destination == self.ids.original
-            && self.keys.iter().any(|opener| opener.version == packet.version)
+            && (self.client_keys.version == packet.version
+                || self.more_keys.iter().any(|opener| opener.version == packet.version))
     }
 
     /// Bytes of memory held.
     pub(crate) const fn held_bytes(&self) -> usize {
-        let openers = self.keys.capacity().saturating_mul(size_of::<Opener>());
+        let openers = self.more_keys.capacity().saturating_mul(size_of::<Opener>());
         let streams =
             self.client_stream.held_bytes().saturating_add(self.server_stream.held_bytes());
         size_of::<Self>().saturating_add(openers).saturating_add(streams)
@@ -117,18 +130,22 @@ impl Connection {
     /// The keys of `role`, derived the first time they are needed.
     fn keys(&mut self, version: Version, role: Role) -> Option<&mut Keys> {
         let wanted = |opener: &Opener| opener.version == version && opener.role == role;
-        let place = match self.keys.iter().position(wanted) {
+        if wanted(&self.client_keys) {
+            return Some(&mut self.client_keys.keys);
+        }
+        let place = match self.more_keys.iter().position(wanted) {
             Some(place) => place,
-            None if self.keys.len() < MAX_KEYS => {
+            None if self.more_keys.len() < MAX_MORE_KEYS => {
                 let keys = Keys::derive(version, self.ids.original.as_bytes(), role)?;
-                self.keys.push(Opener { version, role, keys });
-                self.keys.len().checked_sub(1)?
+                self.more_keys.reserve_exact(1);
+                self.more_keys.push(Opener { version, role, keys });
+                self.more_keys.len().checked_sub(1)?
             }
             None => return None,
         };
-        self.keys.get_mut(place).map(|opener| &mut opener.keys)
+        self.more_keys.get_mut(place).map(|opener| &mut opener.keys)
     }
 }
 
-/// Two sides, and the version before and after compatible negotiation (RFC 9368, section 2.3).
-const MAX_KEYS: usize = 4;
+/// The server's keys, and those of both after compatible negotiation (RFC 9368, section 2.3).
+const MAX_MORE_KEYS: usize = 3;

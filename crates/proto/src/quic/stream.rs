@@ -61,10 +61,15 @@ impl CryptoStream {
         self.assembly.read(0, self.assembly.contiguous()).unwrap_or_default()
     }
 
+    /// Takes no more messages: what is wanted was found.
+    pub(crate) const fn end(&mut self) {
+        self.ended = true;
+    }
+
     /// Whether a message has begun and not ended.
     pub(crate) const fn is_partial(&self) -> bool {
-        !self.assembly.is_empty() && !self.ended && self.next < self.assembly.contiguous()
-            || self.assembly.has_hole()
+        let begun = self.next < self.assembly.contiguous() || self.assembly.has_hole();
+        begun && !self.ended
     }
 
     /// Bytes of memory held.
