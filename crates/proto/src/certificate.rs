@@ -69,11 +69,12 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
-/// RFC 4514, section 2: last name first, `,` between, `+` inside, values escaped.
+/// RFC 4514, section 2: all in reverse order, `,` between, `+` inside, values escaped.
 fn distinguished_name(name: &X509Name<'_>) -> String {
     let mut parts: Vec<String> = Vec::new();
     for relative in name.iter_rdn().take(MAX_NAME_PARTS) {
-        let attributes: Vec<String> = relative.iter().map(attribute).collect();
+        let mut attributes: Vec<String> = relative.iter().map(attribute).collect();
+        attributes.reverse();
         parts.push(attributes.join("+"));
     }
     parts.reverse();

@@ -67,6 +67,7 @@ impl StreamInspector {
 
     /// The stream of `from` has a hole here: bytes that will not come.
     pub fn gap(&mut self, from: Sender) {
+        self.conversation.bytes_are_missing = true;
         match from {
             Sender::Originator => self.originator.gap(),
             Sender::Responder => self.responder.gap(),

@@ -86,8 +86,7 @@ fn a_request_without_host_has_none() {
 #[test]
 fn framing_is_read_from_the_fields() {
     let head = get("Content-Length: 12\r\nTransfer-Encoding: chunked\r\nUpgrade: TLS/1.0\r\n");
-    let expected =
-        Framing { content_length: Some(12), chunked: true, upgrades_to_tls: true };
+    let expected = Framing { content_length: Some(12), chunked: true, upgrades_to_tls: true };
     assert_eq!(head.framing, expected);
     assert_eq!(get("Content-Length: twelve\r\n").framing.content_length, None);
 }

@@ -12,6 +12,8 @@ pub(crate) struct Conversation {
     pub(crate) retry_requests: u32,
     /// Number of the ClientHello that a final ServerHello answered.
     pub(crate) answered: Option<u32>,
+    /// Whether either stream has a hole.
+    pub(crate) bytes_are_missing: bool,
     /// SOCKS, if the client began with it.
     pub(crate) socks: Socks,
     /// HTTP/1 requests and responses.
@@ -120,15 +122,16 @@ impl Conversation {
         self.spoken = self.spoken.or(Some(dialect));
     }
 
-    /// The number of the ClientHello that a ServerHello answers. A retry request always answers the
-    /// hello before it, even if the next one was seen first; with none seen it is the first.
+    /// The number of the ClientHello that a ServerHello answers: the first, or the one after a retry
+    /// request, whatever was seen in between or not yet. Only where bytes are missing may the retry
+    /// request be among them, and the last hello counts.
     pub(crate) fn answer(&mut self, retry_request: bool) -> u32 {
         let next = self.retry_requests.saturating_add(1);
         if retry_request {
             self.retry_requests = next;
             return next;
         }
-        let number = next.max(self.client_hellos);
+        let number = if self.bytes_are_missing { next.max(self.client_hellos) } else { next };
         self.answered = Some(number);
         number
     }

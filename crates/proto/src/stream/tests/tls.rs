@@ -136,6 +136,26 @@ fn a_retry_request_of_an_old_draft_counts() {
 }
 
 #[test]
+fn a_second_hello_without_a_retry_is_not_the_one_answered() {
+    let script = vec![
+        client([hello(), Hello::chrome_like().without(0x0023).record()].concat()),
+        server(record(22, 0x0303, &server_hello_13(false))),
+    ];
+    assert_eq!(answers(&facts(&script)), [(1, false)]);
+}
+
+#[test]
+fn a_retry_request_may_be_among_missing_bytes() {
+    let mut inspector = StreamInspector::new(StreamProtocol::Detect);
+    let mut facts = Vec::new();
+    inspector.inspect(CLIENT, &hello(), &mut facts);
+    inspector.gap(SERVER);
+    inspector.inspect(CLIENT, &hello(), &mut facts);
+    inspector.inspect(SERVER, &record(22, 0x0303, &server_hello_13(false)), &mut facts);
+    assert_eq!(answers(&facts), [(2, false)]);
+}
+
+#[test]
 fn one_side_alone_is_read() {
     only_hello(&vec![client(hello()), client(record(23, 0x0303, &[1; 99]))]);
     let found = facts(&vec![server(record(22, 0x0303, &server_hello_12()))]);
