@@ -144,6 +144,14 @@ pub struct ServerHello {
     pub malformed: bool,
 }
 
+impl ServerHello {
+    /// The cipher suite's name in the IANA registry.
+    #[must_use]
+    pub fn cipher_name(&self) -> Option<&'static str> {
+        tls_parser::TlsCipherSuite::from_id(self.cipher).map(|suite| suite.name)
+    }
+}
+
 /// Facts of a server's leaf certificate (RFC 5280).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFacts {

@@ -16,37 +16,73 @@ use crate::ja3::{ja3s_string, md5_hex};
 /// # Errors
 /// When it ends before the cipher suite.
 pub fn parse(handshake: Handshake, body: &[u8], answers: u32) -> Result<ServerHello, HelloError> {
-    let mut reader = Reader::new(body);
-    let too_short = HelloError::TooShort { captured: body.len() };
-    let (Some(legacy_version), Some(random)) = (reader.u16(), reader.array::<32>()) else {
-        return Err(too_short);
-    };
-    let is_old_draft = OLD_DRAFTS.contains(&legacy_version);
-    if !is_old_draft {
-        reader.vector8().ok_or(too_short)?;
-    }
-    let cipher = reader.u16().ok_or(too_short)?;
-    let compressed = is_old_draft || reader.u8().is_some();
-    let (list, list_fits) = match reader.is_empty() {
-        true => (&[][..], compressed),
-        false => reader
-            .vector16()
-            .map_or((&[][..], false), |list| (list.bytes, list.whole && reader.is_empty())),
-    };
+    let Fields { version, random, cipher, extensions, whole } = Fields::by_tls_parser(body)
+        .or_else(|| Fields::by_hand(body))
+        .ok_or(HelloError::TooShort { captured: body.len() })?;
+    let ja3s_string = ja3s_string(version, cipher, extensions);
     let mut hello = ServerHello {
         handshake,
-        version: legacy_version,
+        version,
         cipher,
         alpn: None,
-        ja3s: String::new(),
-        ja3s_string: ja3s_string(legacy_version, cipher, list),
+        ja3s: md5_hex(&ja3s_string),
+        ja3s_string,
         retry_request: random == RETRY_REQUEST_RANDOM,
         answers,
-        malformed: !list_fits,
+        malformed: !whole,
     };
-    hello.ja3s = md5_hex(&hello.ja3s_string);
-    read_extensions(&mut hello, list);
+    read_extensions(&mut hello, extensions);
     Ok(hello)
+}
+
+/// The message's own fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Fields<'a> {
+    version: u16,
+    random: [u8; 32],
+    cipher: u16,
+    /// The extension list.
+    extensions: &'a [u8],
+    /// Whether the fields fit the message exactly.
+    whole: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// What tls-parser reads of a message without fault. Its extension parser is not used: it reads
+    /// `padding` as another extension and then drops the rest of the list.
+    fn by_tls_parser(body: &'a [u8]) -> Option<Self> {
+        let (rest, hello) = tls_parser::parse_tls_handshake_server_hello(body).ok()?;
+        rest.is_empty().then_some(Self {
+            version: hello.version.0,
+            random: hello.random.try_into().ok()?,
+            cipher: hello.cipher.0,
+            extensions: hello.ext.unwrap_or_default(),
+            whole: true,
+        })
+    }
+
+    /// What tls-parser does not know or refuses: DTLS, old drafts of TLS 1.3, SSL 3 with extensions, and
+    /// messages that break, of which this yields what there is. `None` before the cipher suite.
+    fn by_hand(body: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(body);
+        let version = reader.u16()?;
+        let random = reader.array()?;
+        let is_old_draft = OLD_DRAFTS.contains(&version);
+        if !is_old_draft {
+            reader.vector8()?;
+        }
+        let cipher = reader.u16()?;
+        let has_compression = is_old_draft || reader.u8().is_some();
+        let (extensions, whole) = if reader.is_empty() {
+            (&[][..], has_compression)
+        } else {
+            match reader.vector16() {
+                Some(list) => (list.bytes, list.whole && reader.is_empty()),
+                None => (&[][..], false),
+            }
+        };
+        Some(Self { version, random, cipher, extensions, whole })
+    }
 }
 
 /// Appends `hello` and, before it, a fact for its anomaly.
@@ -88,7 +124,10 @@ const RETRY_REQUEST_RANDOM: [u8; 32] = [
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::sample;
 
     fn hello(version: u16, rest: &[u8]) -> Vec<u8> {
         [&version.to_be_bytes()[..], &[7; 32], rest].concat()
@@ -144,6 +183,39 @@ mod tests {
         let parsed = parse(Handshake::Tls, &body, 1).unwrap();
         assert!(parsed.malformed);
         assert_eq!(parsed.ja3s_string, "771,49199,65281");
+    }
+
+    #[test]
+    fn ssl_3_may_have_extensions_too() {
+        let body = hello(0x0300, &[0, 0x00, 0x2f, 0, 0, 5, 0xff, 0x01, 0, 1, 0]);
+        let parsed = parse(Handshake::Tls, &body, 1).unwrap();
+        assert!(!parsed.malformed);
+        assert_eq!(parsed.ja3s_string, "768,47,65281");
+    }
+
+    #[test]
+    fn the_cipher_suite_has_a_name() {
+        let mut parsed = parse(Handshake::Tls, &hello(0x0303, &[0, 0xc0, 0x2f, 0]), 1).unwrap();
+        assert_eq!(parsed.cipher_name(), Some("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"));
+        parsed.cipher = 0x0a0a;
+        assert_eq!(parsed.cipher_name(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn tls_parser_and_our_own_reading_agree(
+            version in 0x0301_u16..=0x0303,
+            session_id in proptest::collection::vec(any::<u8>(), 0..=32),
+            cipher in any::<[u8; 2]>(),
+            list in proptest::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let tail = if list.is_empty() { Vec::new() } else { sample::vector16(&list) };
+            let rest = [&sample::vector8(&session_id)[..], &cipher, &[0], &tail].concat();
+            let body = hello(version, &rest);
+            let by_tls_parser = Fields::by_tls_parser(&body);
+            prop_assert!(by_tls_parser.is_some());
+            prop_assert_eq!(by_tls_parser, Fields::by_hand(&body));
+        }
     }
 
     #[test]
