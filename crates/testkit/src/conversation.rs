@@ -82,6 +82,7 @@ pub struct Conversation {
     route: Route,
     client: End,
     server: End,
+    segments_per_ack: u32,
 }
 
 /// What one end has sent, and what of the other's it has not acknowledged yet.
@@ -122,6 +123,7 @@ impl Conversation {
                 clock_origin_ms: route.initial_seq.rotate_left(21),
                 last_clock_ms: 0,
             },
+            segments_per_ack: SEGMENTS_PER_ACK,
         };
         conversation.emit(at, Side::Client, (TcpFlags::SYN, Kind::Syn), capture);
         let answered = at.saturating_add(route.round_trip);
@@ -136,7 +138,7 @@ impl Conversation {
     }
 
     /// Sends `payload` from one side in segments of at most [`SEGMENT_PAYLOAD`] bytes, of which
-    /// the other side acknowledges every second. The time returned is that of the last segment.
+    /// the other side acknowledges every second, or as [`Self::acknowledge_every`] says. The time returned is that of the last segment.
     pub fn send(
         &mut self,
         at: Timestamp,
@@ -153,13 +155,19 @@ impl Conversation {
             self.emit(now, from, (flags, Kind::Payload(segment, keep)), capture);
             last = now;
             let receiver = self.end(from.other());
-            if receiver.unacknowledged >= SEGMENTS_PER_ACK && number < segments {
+            if receiver.unacknowledged >= self.segments_per_ack && number < segments {
                 let answered = now.saturating_add(self.delay_to(from.other()));
                 self.emit(answered, from.other(), (TcpFlags::ACK, Kind::Empty), capture);
             }
             now = now.saturating_add(SEGMENT_SPACING);
         }
         last
+    }
+
+    /// Lets receivers acknowledge only every so many segments, as those do whose card or kernel
+    /// merges segments before TCP sees them.
+    pub const fn acknowledge_every(&mut self, segments: u32) {
+        self.segments_per_ack = segments;
     }
 
     /// Acknowledges what is outstanding in either direction, once the exchange of `at` is over.
@@ -392,6 +400,17 @@ mod tests {
         let mut capture = Capture::new();
         let (mut tcp, open) = Conversation::open(start(), route(), &mut capture);
         let last = tcp.send(open, Side::Client, (&[1; 1_448 * 5], Keep::Whole), &mut capture);
+        tcp.settle(last, &mut capture);
+        let acks = capture.frames()[3..].iter().filter(|f| f.wire_len == 66).count();
+        assert_eq!(acks, 3);
+    }
+
+    #[test]
+    fn merged_segments_are_acknowledged_together() {
+        let mut capture = Capture::new();
+        let (mut tcp, open) = Conversation::open(start(), route(), &mut capture);
+        tcp.acknowledge_every(4);
+        let last = tcp.send(open, Side::Client, (&[1; 1_448 * 9], Keep::Whole), &mut capture);
         tcp.settle(last, &mut capture);
         let acks = capture.frames()[3..].iter().filter(|f| f.wire_len == 66).count();
         assert_eq!(acks, 3);

@@ -1,9 +1,9 @@
 //! Frames, flows and a scenario, built from a seed: for tests, benches and the demo capture.
 //!
 //! [`frame`] makes single frames, [`Conversation`] a TCP connection, [`TlsSession`] one with a
-//! real handshake from `pcaps/`, [`office`] seven hours of a small office. The same arguments give
-//! the same bytes on every machine. It shares no parser with the sensor, so that it can be the
-//! other side of a test.
+//! real handshake from `pcaps/`, [`office`] seven hours of a small office, [`traffic`] as much as a
+//! benchmark needs. The same arguments give the same bytes on every machine. It shares no parser with
+//! the sensor, so that it can be the other side of a test.
 
 mod capture;
 mod client_hello;
@@ -15,8 +15,9 @@ pub mod office;
 mod random;
 mod templates;
 mod tls_session;
+pub mod traffic;
 
-pub use capture::{Capture, CapturedFrame};
+pub use capture::{Capture, CapturedFrame, PcapWriter};
 pub use client_hello::ClientHello;
 pub use conversation::{Conversation, Keep, Route, SEGMENT_PAYLOAD, Side};
 pub use random::{Random, seconds};

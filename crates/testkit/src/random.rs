@@ -29,6 +29,13 @@ impl Random {
         Self { state: random.next_u64() }
     }
 
+    /// The stream of the actor with a number under a seed.
+    #[must_use]
+    pub fn of_number(seed: u64, number: u64) -> Self {
+        let mut random = Self { state: seed ^ number.wrapping_mul(FNV_PRIME) };
+        Self { state: random.next_u64() }
+    }
+
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -91,14 +98,15 @@ impl Random {
 
     /// A log-normal count of bytes, at least 1 and at most `most`.
     pub fn log_normal_bytes(&mut self, median: f64, sigma: f64, most: u32) -> u32 {
-        let bytes = self.log_normal(median, sigma).clamp(1.0, f64::from(most));
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to the range of a u32"
-        )]
-        let bytes = bytes as u32;
-        bytes
+        to_bytes(self.log_normal(median, sigma), most)
+    }
+
+    /// A count of bytes with a heavy tail, at least `least` and at most `most`: Pareto with index
+    /// 4/3, whose mean is four times `least` where `most` is far away. A power of 3/4 takes square
+    /// roots only, which IEEE defines to the last bit.
+    pub fn pareto_bytes(&mut self, least: u32, most: u32) -> u32 {
+        let root = (1.0 - self.unit()).sqrt();
+        to_bytes(f64::from(least) / (root * root.sqrt()), most)
     }
 
     /// Fills `bytes` with random ones, as ciphertext looks.
@@ -122,6 +130,17 @@ impl Random {
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.unit()).sum::<f64>() - 6.0
     }
+}
+
+/// `bytes` rounded down, at least 1 and at most `most`.
+fn to_bytes(bytes: f64, most: u32) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to the range of a u32"
+    )]
+    let bytes = bytes.clamp(1.0, f64::from(most)) as u32;
+    bytes
 }
 
 /// A time of `s` seconds; zero for what is no time (negative, infinite, not a number).
@@ -182,6 +201,15 @@ mod tests {
         let mut random = Random::new(3);
         let below = (0..4000).filter(|_| random.log_normal(40.0, 1.6) < 40.0).count();
         assert!((1880..2120).contains(&below), "{below}");
+    }
+
+    #[test]
+    fn a_sixteenth_of_a_pareto_is_eight_times_its_least() {
+        // P(X > x) = (least/x)^(4/3): one in sixteen is above 8 x least.
+        let mut random = Random::new(4);
+        let above = (0..16_000).filter(|_| random.pareto_bytes(500, u32::MAX) > 4_000).count();
+        assert!((900..1_100).contains(&above), "{above}");
+        assert!((0..1_000).all(|_| (500..=9_000).contains(&random.pareto_bytes(500, 9_000))));
     }
 
     #[test]

@@ -128,6 +128,11 @@ impl TlsSession {
         now
     }
 
+    /// As [`Conversation::acknowledge_every`].
+    pub const fn acknowledge_every(&mut self, segments: u32) {
+        self.tcp.acknowledge_every(segments);
+    }
+
     /// A TCP keep-alive from one side, and its answer.
     pub fn keep_alive(&mut self, at: Timestamp, from: Side, capture: &mut Capture) {
         self.tcp.keep_alive(at, from, capture);
