@@ -1,1 +1,75 @@
-fn main() {}
+//! The `dwell` command: arguments, files, signals, exit codes. The work is in the libraries.
+
+mod apps;
+mod cli;
+mod fingerprint;
+mod inputs;
+mod replay;
+mod summary;
+mod terminal;
+mod units;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match &cli.command {
+        Command::Replay(args) => replay::run(args, cli.color),
+        Command::Fingerprint(args) => fingerprint::run(args, cli.color),
+        Command::Apps(args) => apps::run(args),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dwell: {error:#}");
+            Exit::Failed.into()
+        }
+    }
+}
+
+/// How the command ends; the numbers are part of the interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// All well.
+    #[default]
+    Success,
+    /// Findings at or above what `--fail-on` asks.
+    Findings,
+    /// An input file is damaged; what came before the damage was reported.
+    Damaged,
+    /// A capture cannot be opened.
+    CannotOpen,
+    /// The configuration is wrong.
+    Configuration,
+    /// Something else failed.
+    Failed,
+    /// The user interrupted.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Failed => 1,
+            Exit::Configuration => 3,
+            Exit::CannotOpen => 4,
+            Exit::Damaged => 5,
+            Exit::Findings => 10,
+            Exit::Interrupted => 130,
+        })
+    }
+}
+
+/// Whether the reader of our output went away, which is no failure (`dwell … | head`).
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let kind = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        kind == Some(std::io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,1 +1,26 @@
-//! Under construction.
+//! The sensor, sans I/O: packets in, records out.
+//!
+//! [`Engine::handle`] is the table of contents of the data path. Nothing here reads a clock, opens
+//! a file or starts a thread; time is the packets'.
+
+mod analytics;
+mod clock;
+mod engine;
+mod event;
+mod flow_state;
+mod hello_finder;
+mod hellos;
+mod inspection;
+mod names;
+mod record;
+mod shard;
+
+pub use engine::{Engine, EngineConfig};
+pub use event::{Event, EventKind, FlowSnapshot};
+pub use hello_finder::Hellos;
+pub use hellos::{HelloRow, HelloRows};
+pub use record::{
+    Delta, FlowIdentity, FlowRecord, FlowStats, HandshakeRecord, HttpRecord, Moment, Record,
+    SessionRecord, StatsRecord,
+};
+pub use shard::{Shard, ShardCounters};

@@ -1,0 +1,155 @@
+//! The command line: what may be typed. Does nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// What was typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dwell",
+    version,
+    about = "Names the application behind every long-lived HTTP(S) session on the wire",
+    after_help = "Exit codes: 0 all well; 1 failed; 2 wrong usage; 3 wrong configuration; \
+                  4 a capture cannot be opened; 5 an input file is damaged (what came before the \
+                  damage was reported); 10 findings at or above --fail-on; 130 interrupted."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// When to use colour; NO_COLOR switches it off as well.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub(crate) color: Color,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Read captures and tell which application on which host held which session, which of them
+    /// are unexpected, long-lived and irregular, and why.
+    Replay(ReplayArgs),
+    /// Print one row for each TLS, QUIC and DTLS ClientHello: SNI, ALPN, JA3, JA3S, JA4.
+    Fingerprint(FingerprintArgs),
+    /// Look application rules up, and explain the answer.
+    Apps(AppsArgs),
+}
+
+/// `dwell replay`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Captures (pcap or pcapng, plain, .gz or .zst), read as one in the order of their first
+    /// packets; `-` reads standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// A table for people, or JSON lines in the shape of Suricata's EVE.
+    #[arg(long, value_enum, default_value_t = ReplayFormat::Table)]
+    pub(crate) format: ReplayFormat,
+
+    /// Show at most this many sessions in the table.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    pub(crate) sessions: usize,
+
+    /// Application rules (TOML files or folders of them) in place of the built-in ones.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) apps: Vec<PathBuf>,
+
+    /// Policy file (TOML) in place of the built-in one.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// Sessions shorter than this are never found (ATT&CK AN0146's SessionDuration), such as 30m.
+    #[arg(long, value_name = "DURATION", value_parser = crate::units::duration)]
+    pub(crate) session_duration: Option<std::time::Duration>,
+
+    /// Exit with code 10 when a finding reaches this level.
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) fail_on: Option<FailLevel>,
+
+    /// Show no progress bar.
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+/// How `dwell replay` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReplayFormat {
+    /// Findings, sessions and totals for people.
+    Table,
+    /// One JSON record a line: flow, tls, quic, http, alert, stats.
+    Eve,
+}
+
+/// Levels of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FailLevel {
+    /// Watch and above.
+    Watch,
+    /// Alert and above.
+    Alert,
+    /// High only.
+    High,
+}
+
+/// `dwell fingerprint`.
+#[derive(Debug, Args)]
+pub(crate) struct FingerprintArgs {
+    /// Captures; `-` reads standard input. Each stands for itself.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// A table for people, or JSON lines with fixed fields.
+    #[arg(long, value_enum, default_value_t = FingerprintFormat::Table)]
+    pub(crate) format: FingerprintFormat,
+}
+
+/// How `dwell fingerprint` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FingerprintFormat {
+    /// One aligned row a hello.
+    Table,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// `dwell apps`.
+#[derive(Debug, Args)]
+pub(crate) struct AppsArgs {
+    #[command(subcommand)]
+    pub(crate) command: AppsCommand,
+}
+
+/// What to do with application rules.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AppsCommand {
+    /// Say which application the evidence names, and by which rule.
+    Lookup {
+        /// JA4 of the ClientHello.
+        #[arg(long)]
+        ja4: Option<String>,
+        /// JA3 of the ClientHello.
+        #[arg(long)]
+        ja3: Option<String>,
+        /// Server name.
+        #[arg(long)]
+        sni: Option<String>,
+        /// HTTP User-Agent.
+        #[arg(long)]
+        user_agent: Option<String>,
+        /// Application rules in place of the built-in ones.
+        #[arg(long, value_name = "PATH")]
+        apps: Vec<PathBuf>,
+    },
+}

@@ -1,0 +1,158 @@
+//! `dwell replay`: captures in, findings and sessions out. Reads and prints; judges nothing.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use dwell_attribution::{AppRules, Policy};
+use dwell_detect::{DetectConfig, Level};
+use dwell_engine::{Engine, EngineConfig, Record};
+use dwell_output::EveContext;
+
+use crate::Exit;
+use crate::cli::{Color, FailLevel, ReplayArgs, ReplayFormat};
+use crate::inputs::{Inputs, in_time_order};
+use crate::summary::Summary;
+use crate::terminal;
+
+/// How many frames pass between two looks at the records.
+const COLLECT_EVERY: u64 = 1024;
+
+/// Runs the command.
+///
+/// # Errors
+/// When rules, policy or filter cannot be read, or output cannot be written.
+pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
+    let Some(mut engine) = engine(args)? else { return Ok(Exit::Configuration) };
+    let mut inputs = Inputs::new(!args.no_progress)?;
+    let files = in_time_order(&mut inputs, &args.files);
+    if files.is_empty() {
+        return Ok(inputs.exit());
+    }
+    let mut sink = Sink::new(args, color);
+    let mut highest = None;
+    for path in &files {
+        if inputs.is_interrupted() {
+            break;
+        }
+        let Some(mut source) = inputs.open(path) else { continue };
+        inputs.read(path, &mut source, |frame| {
+            engine.handle(frame);
+            if frame.number.is_multiple_of(COLLECT_EVERY) {
+                sink.take_all(path, engine.take_records(), &mut highest)?;
+            }
+            Ok(())
+        })?;
+        sink.take_all(path, engine.take_records(), &mut highest)?;
+    }
+    engine.finish();
+    let last = files.last().map_or(Path::new(""), PathBuf::as_path);
+    sink.take_all(last, engine.take_records(), &mut highest)?;
+    sink.finish(&files, &engine)?;
+    Ok(exit(args, &inputs, highest))
+}
+
+/// An engine with the rules and policy asked for; `None` after an error that was printed.
+fn engine(args: &ReplayArgs) -> anyhow::Result<Option<Engine>> {
+    let (rules, errors) = if args.apps.is_empty() {
+        (AppRules::builtin(), Vec::new())
+    } else {
+        AppRules::load(&args.apps).context("application rules")?
+    };
+    for error in &errors {
+        eprintln!("dwell: {error}");
+    }
+    let policy = match &args.policy {
+        None => Policy::builtin(),
+        Some(path) => match Policy::load(path) {
+            Ok(policy) => policy,
+            Err(error) => {
+                eprintln!("dwell: {:#}", anyhow::Error::new(error));
+                return Ok(None);
+            }
+        },
+    };
+    let mut detect = DetectConfig::default();
+    if let Some(duration) = args.session_duration {
+        detect.session_duration = duration;
+    }
+    let config =
+        EngineConfig { detect, rules, policy: Arc::new(policy), ..EngineConfig::default() };
+    Ok(Some(Engine::new(config)))
+}
+
+fn exit(args: &ReplayArgs, inputs: &Inputs, highest: Option<Level>) -> Exit {
+    let wanted = args.fail_on.map(|level| match level {
+        FailLevel::Watch => Level::Watch,
+        FailLevel::Alert => Level::Alert,
+        FailLevel::High => Level::High,
+    });
+    let found = wanted.is_some_and(|wanted| highest.is_some_and(|highest| highest >= wanted));
+    match inputs.exit() {
+        Exit::Success if found => Exit::Findings,
+        exit => exit,
+    }
+}
+
+/// Where records go.
+enum Sink {
+    Eve { out: BufWriter<io::Stdout>, context: EveContext },
+    Table(Box<Summary>),
+}
+
+impl Sink {
+    fn new(args: &ReplayArgs, color: Color) -> Self {
+        match args.format {
+            ReplayFormat::Eve => Self::Eve {
+                out: BufWriter::with_capacity(1 << 16, io::stdout()),
+                context: EveContext::default(),
+            },
+            ReplayFormat::Table => {
+                Self::Table(Box::new(Summary::new(args.sessions, terminal::colour(color))))
+            }
+        }
+    }
+
+    /// Takes the records that `path` gave, in their order.
+    fn take_all(
+        &mut self,
+        path: &Path,
+        records: Vec<Record>,
+        highest: &mut Option<Level>,
+    ) -> anyhow::Result<()> {
+        for record in records {
+            if let Record::Finding(finding) = &record {
+                *highest = (*highest).max(Some(finding.level));
+            }
+            match self {
+                Self::Eve { out, context } => {
+                    let name = path.to_string_lossy();
+                    if context.pcap_filename.as_deref() != Some(&*name) {
+                        context.pcap_filename = Some(name.into_owned());
+                    }
+                    dwell_output::write_record(out, context, &record)?;
+                }
+                Self::Table(summary) => summary.take(record),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, files: &[PathBuf], engine: &Engine) -> anyhow::Result<()> {
+        let stats = engine.stats();
+        match self {
+            Self::Eve { mut out, context } => {
+                let record = Record::Stats(Box::new(stats));
+                dwell_output::write_record(&mut out, &context, &record)?;
+                out.flush()?;
+            }
+            Self::Table(summary) => {
+                let mut out = BufWriter::new(io::stdout().lock());
+                summary.write(&mut out, files, &stats)?;
+                out.flush()?;
+            }
+        }
+        Ok(())
+    }
+}

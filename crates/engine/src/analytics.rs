@@ -1,0 +1,224 @@
+//! What needs to see several flows: hosts, names, applications, sessions, findings. One instance,
+//! fed with the events of all shards in one order, so that results do not depend on workers.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dwell_attribution::{AppRules, Attribution, Hosts, HostsConfig, Policy};
+use dwell_detect::{Burst as SessionBurst, DetectConfig, DetectEvent, Detector, Side};
+use dwell_flow::{Burst, EndReason};
+use dwell_packet::{Direction, FiveTuple, Timestamp};
+use dwell_proto::{Fact, Observed, Sender};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::event::{Event, EventKind, FlowSnapshot};
+use crate::flow_state::FlowState;
+use crate::names::Names;
+use crate::record::{FlowRecord, Moment, Record, SessionRecord};
+
+/// Everything that is known across flows.
+#[derive(Debug)]
+pub(crate) struct Analytics {
+    rules: AppRules,
+    hosts: Hosts,
+    names: Names,
+    flows: HashMap<u64, FlowState, FixedState>,
+    detector: Detector,
+    verdicts: Vec<DetectEvent>,
+    records: Vec<Record>,
+}
+
+impl Analytics {
+    pub(crate) fn new(rules: AppRules, policy: Arc<Policy>, config: DetectConfig) -> Self {
+        Self {
+            rules,
+            hosts: Hosts::new(HostsConfig::default()),
+            names: Names::default(),
+            flows: HashMap::default(),
+            detector: Detector::new(config, policy),
+            verdicts: Vec::new(),
+            records: Vec::new(),
+        }
+    }
+
+    /// Takes one event in.
+    pub(crate) fn apply(&mut self, event: Event) {
+        let Event { ts, flow, kind, .. } = event;
+        match kind {
+            EventKind::Opened(snapshot) => self.opened(flow, &snapshot),
+            EventKind::Fact { tuple, frame, observed } => {
+                self.fact(ts, flow, (tuple, frame), observed);
+            }
+            EventKind::Burst { burst, originator } => self.burst(flow, &burst, originator),
+            EventKind::Updated(snapshot) => self.record(ts, flow, Moment::Update, snapshot),
+            EventKind::Ended { snapshot, reason } => self.ended(ts, flow, snapshot, reason),
+        }
+    }
+
+    /// Moves packet time on: sessions are judged.
+    pub(crate) fn advance(&mut self, now: Timestamp) {
+        self.detector.advance(now, &mut self.verdicts);
+        self.collect_verdicts(now);
+    }
+
+    /// Judges what is left.
+    pub(crate) fn finish(&mut self, now: Timestamp) {
+        self.detector.finish(now, &mut self.verdicts);
+        self.collect_verdicts(now);
+    }
+
+    /// Takes the records made since the last call.
+    pub(crate) fn take_records(&mut self) -> Vec<Record> {
+        std::mem::take(&mut self.records)
+    }
+
+    pub(crate) fn detector(&self) -> &Detector {
+        &self.detector
+    }
+
+    fn opened(&mut self, flow: u64, snapshot: &FlowSnapshot) {
+        let tuple = snapshot.tuple;
+        let link = snapshot.link;
+        self.hosts.observe(snapshot.first, tuple.src.addr, link.map(|link| link.src));
+        self.hosts.observe(snapshot.first, tuple.dst.addr, link.map(|link| link.dst));
+        if let Some(os) = snapshot.os {
+            self.hosts.note_os(tuple.src.addr, os);
+        }
+        self.flows.insert(flow, FlowState::new(flow, snapshot));
+    }
+
+    fn fact(&mut self, ts: Timestamp, flow: u64, at: (FiveTuple, u64), observed: Observed) {
+        if let Fact::Dns(message) = &observed.fact {
+            self.learn_names(ts, &at.0, observed.from, message);
+            return;
+        }
+        let Some(state) = self.flows.get_mut(&flow) else { return };
+        state.take(ts, at.1, observed);
+        if state.is_settled() {
+            self.attribute(ts, flow);
+        }
+    }
+
+    /// Takes a DNS answer in for the host that asked.
+    fn learn_names(
+        &mut self,
+        now: Timestamp,
+        tuple: &FiveTuple,
+        from: Sender,
+        message: &dwell_proto::dns::Message,
+    ) {
+        let host = match from {
+            Sender::Originator => tuple.dst.addr,
+            Sender::Responder => tuple.src.addr,
+        };
+        for (name, addr, ttl_s) in message.addresses() {
+            let ttl = Duration::from_secs(u64::from(ttl_s));
+            self.names.learn(now, (host, addr), name.as_bytes(), ttl);
+        }
+    }
+
+    /// Takes a finished burst in. The first one settles who the flow is: by then the handshake is
+    /// through, or the flow will have none.
+    fn burst(&mut self, flow: u64, burst: &Burst, originator: Direction) {
+        let Some(state) = self.flows.get_mut(&flow) else { return };
+        state.bursts += 1;
+        let settled = state.is_settled();
+        if !settled {
+            self.attribute(burst.start, flow);
+        }
+        let Some(state) = self.flows.get_mut(&flow) else { return };
+        let host_sends =
+            if state.host_is_originator() { originator } else { originator.reversed() };
+        let session_burst = SessionBurst {
+            start: burst.start,
+            end: burst.end,
+            up_bytes: *burst.payload_bytes.of(host_sends),
+            down_bytes: *burst.payload_bytes.of(host_sends.reversed()),
+            first: if burst.first == host_sends { Side::Client } else { Side::Server },
+        };
+        self.detector.burst(flow, session_burst);
+        if let Some(record) = state.handshake_record(false) {
+            self.records.push(Record::Handshake(record));
+        }
+        self.records.extend(state.http_records().into_iter().map(Record::Http));
+        if !settled && let Some(snapshot) = state.first_snapshot() {
+            self.record(burst.start, flow, Moment::Start, snapshot);
+        }
+    }
+
+    /// Says who a flow is, with what is known now, and tells the detector.
+    fn attribute(&mut self, now: Timestamp, flow: u64) {
+        let Some(state) = self.flows.get_mut(&flow) else { return };
+        let host_addr = host_of(&self.hosts, &state.tuple());
+        state.set_host(self.hosts.host(state.opened(), host_addr));
+        let peer = state.peer();
+        let dns = self.names.lookup(state.opened(), host_addr, peer.addr);
+        state.set_destination(dns.as_deref(), self.names.resolver_watched);
+        let attribution = self.rules.attribute(&state.evidence());
+        state.set_application(Arc::new(attribution));
+        if let Some(facts) = state.flow_facts() {
+            state.settle(self.detector.flow_opened(now, &Arc::new(facts)));
+        }
+    }
+
+    fn ended(&mut self, ts: Timestamp, flow: u64, snapshot: Box<FlowSnapshot>, reason: EndReason) {
+        if let Some(state) = self.flows.get_mut(&flow) {
+            if let Some(record) = state.handshake_record(true) {
+                self.records.push(Record::Handshake(record));
+            }
+            self.records.extend(state.http_records().into_iter().map(Record::Http));
+            self.detector.flow_closed(flow, snapshot.last);
+        } else {
+            // A flow without payload: it has an end and no session.
+            let mut state = FlowState::new(flow, &snapshot);
+            let addr = host_of(&self.hosts, &snapshot.tuple);
+            state.set_host(self.hosts.host(snapshot.first, addr));
+            state.set_destination(None, false);
+            state.set_application(Arc::new(Attribution::unattributed()));
+            self.flows.insert(flow, state);
+        }
+        self.record(ts, flow, Moment::End(reason), snapshot);
+        self.flows.remove(&flow);
+    }
+
+    fn record(&mut self, ts: Timestamp, flow: u64, moment: Moment, snapshot: Box<FlowSnapshot>) {
+        let Some(state) = self.flows.get_mut(&flow) else { return };
+        let Some(identity) = state.identity() else { return };
+        let (sequence, delta) = state.count_record(ts, &snapshot);
+        self.records.push(Record::Flow(Box::new(FlowRecord {
+            ts,
+            identity,
+            moment,
+            sequence,
+            delta,
+            opening_seen: state.opening_seen(),
+            ech: state.ech(),
+            snapshot,
+        })));
+    }
+
+    fn collect_verdicts(&mut self, now: Timestamp) {
+        for event in self.verdicts.drain(..) {
+            let record = match event {
+                DetectEvent::Finding(finding) => Record::Finding(finding),
+                DetectEvent::SessionUpdated(summary) => {
+                    Record::Session(Box::new(SessionRecord { ts: now, summary, end: None }))
+                }
+                DetectEvent::SessionEnded(summary, end) => {
+                    Record::Session(Box::new(SessionRecord { ts: now, summary, end: Some(end) }))
+                }
+                _ => continue,
+            };
+            self.records.push(record);
+        }
+    }
+}
+
+/// Which address of a flow is the site's host: the originator's, unless only the responder is
+/// local.
+fn host_of(hosts: &Hosts, tuple: &FiveTuple) -> IpAddr {
+    let inward = !hosts.is_local(tuple.src.addr) && hosts.is_local(tuple.dst.addr);
+    if inward { tuple.dst.addr } else { tuple.src.addr }
+}

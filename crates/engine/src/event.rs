@@ -1,0 +1,106 @@
+//! What a shard tells the analytics: plain values, ordered by time and place in the capture.
+
+use dwell_flow::{Burst, DirectionCounters, EndReason, Flow, Quality, TcpPhase, Timing};
+use dwell_packet::{Direction, Encapsulation, FiveTuple, LinkAddresses, Timestamp};
+use dwell_proto::Observed;
+
+/// One thing that happened to one flow.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Packet time of what happened.
+    pub ts: Timestamp,
+    /// Number of the packet that showed it, in the whole capture; with `ts` and `sequence` it
+    /// orders events whatever shard they came from.
+    pub ordinal: u64,
+    /// Order among the events of one packet.
+    pub sequence: u32,
+    /// The flow's first packet's number: its identity.
+    pub flow: u64,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened to a flow.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The first payload came.
+    Opened(Box<FlowSnapshot>),
+    /// Its bytes showed something, completed by frame `frame`.
+    Fact {
+        /// The flow's five-tuple, originator first.
+        tuple: FiveTuple,
+        /// Number of the frame within its capture file, from 1.
+        frame: u64,
+        /// What was seen.
+        observed: Observed,
+    },
+    /// A burst of payload is over (or a part of a long one).
+    Burst {
+        /// The burst.
+        burst: Burst,
+        /// Which of its directions is the originator's.
+        originator: Direction,
+    },
+    /// The flow reached an age at which an update is due.
+    Updated(Box<FlowSnapshot>),
+    /// The flow is over.
+    Ended {
+        /// Its last state.
+        snapshot: Box<FlowSnapshot>,
+        /// Why.
+        reason: EndReason,
+    },
+}
+
+/// A flow's figures at one moment.
+#[derive(Clone, Debug)]
+pub struct FlowSnapshot {
+    /// Five-tuple, originator first.
+    pub tuple: FiveTuple,
+    /// Time of the first packet.
+    pub first: Timestamp,
+    /// Time of the latest packet.
+    pub last: Timestamp,
+    /// What the originator sent.
+    pub sent: DirectionCounters,
+    /// What the responder sent.
+    pub received: DirectionCounters,
+    /// TCP phase; `None` for UDP.
+    pub tcp_phase: Option<TcpPhase>,
+    /// What limits the trust in the figures.
+    pub quality: Quality,
+    /// MAC addresses, originator's first.
+    pub link: Option<LinkAddresses>,
+    /// What the first packet was wrapped in.
+    pub encapsulation: Encapsulation,
+    /// The originator's operating system, as its SYN tells.
+    pub os: Option<dwell_attribution::OsGuess>,
+    /// Inter-arrival times, once there was payload.
+    pub timing: Option<Box<Timing>>,
+    /// Which direction of `timing` is the originator's.
+    pub originator: Direction,
+    /// QUIC connection IDs seen, for matching a migrated connection.
+    pub quic_ids: Option<dwell_proto::QuicConnectionIds>,
+}
+
+impl FlowSnapshot {
+    pub(crate) fn of<X>(flow: &Flow<X>) -> Self {
+        let (sent, received) = flow.sent();
+        Self {
+            tuple: flow.tuple(),
+            first: flow.first,
+            last: flow.last,
+            sent,
+            received,
+            tcp_phase: flow.tcp_phase(),
+            quality: flow.quality(),
+            link: flow.link,
+            encapsulation: flow.encapsulation,
+            os: None,
+            timing: flow.timing.clone(),
+            originator: flow.originator,
+            quic_ids: None,
+        }
+    }
+}

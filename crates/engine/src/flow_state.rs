@@ -1,0 +1,371 @@
+//! What the analytics remembers of one open flow. Sees one flow only.
+
+use std::sync::Arc;
+
+use dwell_attribution::{Attribution, Destination, Evidence, HostRef, NameSource, Opening};
+use dwell_detect::{FlowFacts, NameLookup, SessionId, Visibility};
+use dwell_packet::{Endpoint, FiveTuple, Timestamp};
+use dwell_proto::{
+    CertificateFacts, ClientHello, Fact, HttpRequest, HttpResponse, Observed, Preamble, Sender,
+    ServerHello,
+};
+
+use crate::event::FlowSnapshot;
+use crate::record::{Delta, FlowIdentity, HandshakeRecord, HttpRecord, WireName};
+
+/// HTTP requests of one flow that wait to be recorded; later ones of the same burst go without a
+/// record.
+const MAX_WAITING_REQUESTS: usize = 32;
+
+/// Bursts after which a handshake is recorded although its answer has not been seen.
+const PATIENCE_BURSTS: u32 = 2;
+
+/// One open flow.
+#[derive(Debug)]
+pub(crate) struct FlowState {
+    flow: u64,
+    /// Five-tuple, the side that opened the flow first.
+    tuple: FiveTuple,
+    /// Whether the tuple had to be turned: the TLS or HTTP client shows who opened the flow.
+    turned: bool,
+    first_snapshot: Option<Box<FlowSnapshot>>,
+    opened: Timestamp,
+    midstream: bool,
+    pub(crate) bursts: u32,
+    handshake: Handshake,
+    requests: Vec<(Timestamp, u64, Box<HttpRequest>, Option<Box<HttpResponse>>)>,
+    clue: Clue,
+    host: Option<HostRef>,
+    destination: Option<Destination>,
+    /// The host's resolver answered with this address.
+    looked_up: bool,
+    resolver_watched: bool,
+    application: Option<Arc<Attribution>>,
+    settled: bool,
+    session: Option<SessionId>,
+    records: u32,
+    recorded: Option<(Timestamp, Totals)>,
+}
+
+/// The handshake until it is recorded.
+#[derive(Debug, Default)]
+struct Handshake {
+    hello: Option<(Timestamp, u64, Box<ClientHello>)>,
+    hellos: u32,
+    answer: Option<Box<ServerHello>>,
+    certificate: Option<Box<CertificateFacts>>,
+    recorded: bool,
+}
+
+/// What names the application and the destination, kept while the flow is open.
+#[derive(Debug, Default)]
+struct Clue {
+    opening: Opening,
+    ja4: Option<String>,
+    stable: Option<String>,
+    ja3: Option<String>,
+    alpn: Option<Vec<u8>>,
+    server_name: Option<Vec<u8>>,
+    user_agent: Option<Vec<u8>>,
+    proxied: Option<Vec<u8>>,
+    http_host: Option<Vec<u8>>,
+    certificate_name: Option<Vec<u8>>,
+    ech: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    bytes_out: u64,
+    bytes_in: u64,
+    packets_out: u64,
+    packets_in: u64,
+}
+
+impl FlowState {
+    pub(crate) fn new(flow: u64, snapshot: &FlowSnapshot) -> Self {
+        Self {
+            flow,
+            tuple: snapshot.tuple,
+            turned: false,
+            first_snapshot: Some(Box::new(snapshot.clone())),
+            opened: snapshot.first,
+            midstream: snapshot.quality.midstream,
+            bursts: 0,
+            handshake: Handshake::default(),
+            requests: Vec::new(),
+            clue: Clue::default(),
+            host: None,
+            destination: None,
+            looked_up: false,
+            resolver_watched: false,
+            application: None,
+            settled: false,
+            session: None,
+            records: 0,
+            recorded: None,
+        }
+    }
+
+    /// Takes a fact in.
+    pub(crate) fn take(&mut self, ts: Timestamp, frame: u64, observed: Observed) {
+        let Observed { from, fact } = observed;
+        match fact {
+            Fact::ClientHello(hello) => self.take_hello(ts, frame, from, hello),
+            Fact::ServerHello(answer) => {
+                if self.handshake.answer.as_ref().is_none_or(|known| known.retry_request) {
+                    self.handshake.answer = Some(answer);
+                }
+            }
+            Fact::Certificate(certificate) => {
+                if self.clue.certificate_name.is_none() {
+                    let name = certificate.names.first().map(|name| name.clone().into_bytes());
+                    self.clue.certificate_name = name;
+                }
+                self.handshake.certificate = Some(certificate);
+            }
+            Fact::HttpRequest(request) => self.take_request(ts, frame, from, request),
+            Fact::HttpResponse(response) => {
+                let waiting = self.requests.iter_mut().find(|(.., answer)| answer.is_none());
+                if let Some((.., answer)) = waiting {
+                    *answer = Some(response);
+                }
+            }
+            Fact::Preamble(Preamble::Connect { target } | Preamble::Socks { target, .. }) => {
+                self.clue.proxied = Some(target);
+            }
+            Fact::GoogleQuicHello { server_name, user_agent, .. } => {
+                self.clue.opening = Opening::Hello;
+                self.clue.server_name = server_name;
+                self.clue.user_agent = user_agent;
+            }
+            _ => {}
+        }
+    }
+
+    fn take_hello(&mut self, ts: Timestamp, frame: u64, from: Sender, hello: Box<ClientHello>) {
+        self.handshake.hellos += 1;
+        if self.handshake.hellos > 1 {
+            return;
+        }
+        self.turn_to(from);
+        let clue = &mut self.clue;
+        clue.opening = Opening::Hello;
+        clue.ja4 = Some(hello.ja4.clone());
+        clue.stable = Some(hello.stable.clone());
+        clue.ja3 = Some(hello.ja3.clone());
+        clue.alpn = hello.alpn.first().cloned();
+        clue.server_name.clone_from(&hello.server_name);
+        clue.ech = hello.ech;
+        self.handshake.hello = Some((ts, frame, hello));
+    }
+
+    fn take_request(&mut self, ts: Timestamp, frame: u64, from: Sender, request: Box<HttpRequest>) {
+        if self.clue.opening == Opening::Unseen {
+            self.turn_to(from);
+            self.clue.opening = Opening::HttpRequest;
+        }
+        if self.clue.user_agent.is_none() {
+            self.clue.user_agent.clone_from(&request.user_agent);
+        }
+        if self.clue.http_host.is_none() {
+            self.clue.http_host.clone_from(&request.host);
+        }
+        if self.requests.len() < MAX_WAITING_REQUESTS {
+            self.requests.push((ts, frame, request, None));
+        }
+    }
+
+    /// The side that sent a hello or a request is the client, whatever the ports suggested.
+    fn turn_to(&mut self, from: Sender) {
+        if from == Sender::Responder && !self.turned {
+            self.turned = true;
+            self.tuple = self.tuple.reversed();
+        }
+    }
+
+    /// Five-tuple, client first.
+    pub(crate) const fn tuple(&self) -> FiveTuple {
+        self.tuple
+    }
+
+    pub(crate) const fn opened(&self) -> Timestamp {
+        self.opened
+    }
+
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    pub(crate) fn set_host(&mut self, host: HostRef) {
+        self.host = Some(host);
+    }
+
+    pub(crate) fn set_application(&mut self, application: Arc<Attribution>) {
+        self.application = Some(application);
+    }
+
+    /// Says which session the flow belongs to; `None` when there was no room for one.
+    pub(crate) fn settle(&mut self, session: Option<SessionId>) {
+        self.settled = true;
+        self.session = session;
+    }
+
+    /// Whether the site's host is the table's originator (and not its responder).
+    pub(crate) fn host_is_originator(&self) -> bool {
+        self.host_is_client() != self.turned
+    }
+
+    fn host_is_client(&self) -> bool {
+        self.host.as_ref().is_none_or(|host| host.addr == self.tuple.src.addr.to_canonical())
+    }
+
+    /// The other end than the host.
+    pub(crate) fn peer(&self) -> Endpoint {
+        if self.host_is_client() { self.tuple.dst } else { self.tuple.src }
+    }
+
+    /// Names the destination: by SNI, by what a proxy was asked for, by Host, by what the resolver
+    /// told the host, by the certificate, else by address.
+    pub(crate) fn set_destination(&mut self, dns: Option<&[u8]>, resolver_watched: bool) {
+        let clue = &self.clue;
+        let name: Option<WireName> = [
+            (clue.server_name.as_deref(), NameSource::Sni),
+            (clue.proxied.as_deref(), NameSource::Proxy),
+            (clue.http_host.as_deref(), NameSource::HttpHost),
+            (dns, NameSource::Dns),
+            (clue.certificate_name.as_deref(), NameSource::Certificate),
+        ]
+        .into_iter()
+        .find_map(|(name, source)| Some((name?.to_vec(), source)));
+        let peer = self.peer();
+        let named = name.as_ref().map(|(name, source)| (name.as_slice(), *source));
+        self.destination = Some(Destination::new(named, peer.addr, peer.port));
+        self.looked_up = dns.is_some();
+        self.resolver_watched = resolver_watched;
+    }
+
+    /// What the rules may look at.
+    pub(crate) fn evidence(&self) -> Evidence<'_> {
+        let clue = &self.clue;
+        Evidence {
+            opening: clue.opening,
+            ja4: clue.ja4.as_deref(),
+            stable: clue.stable.as_deref(),
+            ja3: clue.ja3.as_deref(),
+            server_name: clue.server_name.as_deref().or(clue.http_host.as_deref()),
+            user_agent: clue.user_agent.as_deref(),
+            alpn: clue.alpn.as_deref(),
+            port: self.peer().port,
+            os: self.host.as_ref().and_then(|host| host.os),
+            at: self.opened,
+        }
+    }
+
+    pub(crate) const fn opening_seen(&self) -> bool {
+        !matches!(self.clue.opening, Opening::Unseen)
+    }
+
+    pub(crate) const fn ech(&self) -> bool {
+        self.clue.ech
+    }
+
+    /// What records say of the flow's identity, once it is known.
+    pub(crate) fn identity(&self) -> Option<FlowIdentity> {
+        Some(FlowIdentity {
+            flow: self.flow,
+            tuple: self.tuple,
+            host: self.host.clone()?,
+            application: Arc::clone(self.application.as_ref()?),
+            destination: self.destination.clone()?,
+            session: self.session,
+        })
+    }
+
+    /// What the detector is told.
+    pub(crate) fn flow_facts(&self) -> Option<FlowFacts> {
+        let lookup = match &self.destination {
+            Some(destination) if destination.source == NameSource::Dns => NameLookup::Seen,
+            _ if self.looked_up => NameLookup::Seen,
+            _ if self.resolver_watched => NameLookup::Absent,
+            _ => NameLookup::Unknown,
+        };
+        Some(FlowFacts {
+            flow_id: self.flow,
+            host: self.host.clone()?,
+            attribution: Arc::clone(self.application.as_ref()?),
+            destination: self.destination.clone()?,
+            opened: self.opened,
+            visibility: Visibility {
+                midstream: self.midstream,
+                ech: self.clue.ech,
+                proxied: self.clue.proxied.is_some(),
+                ..Visibility::default()
+            },
+            lookup,
+        })
+    }
+
+    /// The figures at the flow's first payload, for its start record.
+    pub(crate) fn first_snapshot(&mut self) -> Option<Box<FlowSnapshot>> {
+        self.first_snapshot.take()
+    }
+
+    /// The handshake, once, when it is complete, or long enough in coming, or `last_chance`.
+    pub(crate) fn handshake_record(&mut self, last_chance: bool) -> Option<Box<HandshakeRecord>> {
+        let handshake = &self.handshake;
+        let answered = handshake.answer.as_ref().is_some_and(|answer| !answer.retry_request);
+        let ripe = answered || self.bursts >= PATIENCE_BURSTS || last_chance;
+        if handshake.recorded || handshake.hello.is_none() || !ripe {
+            return None;
+        }
+        let identity = self.identity()?;
+        let handshake = &mut self.handshake;
+        handshake.recorded = true;
+        let (ts, frame, hello) = handshake.hello.take()?;
+        Some(Box::new(HandshakeRecord {
+            ts,
+            frame,
+            identity,
+            hello,
+            hellos: handshake.hellos,
+            answer: handshake.answer.take(),
+            certificate: handshake.certificate.take(),
+        }))
+    }
+
+    /// The requests since the last call.
+    pub(crate) fn http_records(&mut self) -> Vec<Box<HttpRecord>> {
+        let Some(identity) = self.identity() else { return Vec::new() };
+        let record = |(ts, frame, request, response)| {
+            let identity = identity.clone();
+            Box::new(HttpRecord { ts, frame, identity, request, response })
+        };
+        std::mem::take(&mut self.requests).into_iter().map(record).collect()
+    }
+
+    /// Numbers the next flow record and says what came since the last.
+    pub(crate) fn count_record(&mut self, ts: Timestamp, snapshot: &FlowSnapshot) -> (u32, Delta) {
+        let (sent, received) = if self.turned {
+            (snapshot.received, snapshot.sent)
+        } else {
+            (snapshot.sent, snapshot.received)
+        };
+        let now = Totals {
+            bytes_out: sent.wire_bytes,
+            bytes_in: received.wire_bytes,
+            packets_out: sent.packets,
+            packets_in: received.packets,
+        };
+        let (since, before) = self.recorded.unwrap_or((self.opened, Totals::default()));
+        self.recorded = Some((ts, now));
+        self.records += 1;
+        let delta = Delta {
+            bytes_out: now.bytes_out.saturating_sub(before.bytes_out),
+            bytes_in: now.bytes_in.saturating_sub(before.bytes_in),
+            packets_out: now.packets_out.saturating_sub(before.packets_out),
+            packets_in: now.packets_in.saturating_sub(before.packets_in),
+            seconds: ts.saturating_since(since).as_secs_f64(),
+        };
+        (self.records, delta)
+    }
+}

@@ -1,0 +1,186 @@
+//! What the engine hands out: records as plain values, in packet-time order. Formats nothing.
+
+use std::sync::Arc;
+
+use dwell_attribution::{Attribution, Destination, HostRef, NameSource};
+use dwell_detect::{Finding, SessionEnd, SessionId, SessionSummary};
+use dwell_flow::{EndReason, FlowCounters};
+use dwell_packet::{DecodeCounters, FiveTuple, Timestamp};
+use dwell_proto::{CertificateFacts, ClientHello, HttpRequest, HttpResponse, ServerHello};
+
+use crate::event::FlowSnapshot;
+use crate::shard::ShardCounters;
+
+/// One record.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Record {
+    /// A TLS, QUIC or DTLS handshake.
+    Handshake(Box<HandshakeRecord>),
+    /// A cleartext HTTP/1 request.
+    Http(Box<HttpRecord>),
+    /// A flow began, is still open, or ended.
+    Flow(Box<FlowRecord>),
+    /// A session that has become long goes on, or a session ended.
+    Session(Box<SessionRecord>),
+    /// A finding opened, changed or closed.
+    Finding(Box<Finding>),
+    /// What was counted so far.
+    Stats(Box<StatsRecord>),
+}
+
+/// What every record of a flow says of its identity.
+#[derive(Clone, Debug)]
+pub struct FlowIdentity {
+    /// The flow's first packet's number in the whole capture.
+    pub flow: u64,
+    /// Five-tuple, originator first.
+    pub tuple: FiveTuple,
+    /// The site's host: the originator, or the responder where only that is local.
+    pub host: HostRef,
+    /// The application, as far as known.
+    pub application: Arc<Attribution>,
+    /// Where it goes.
+    pub destination: Destination,
+    /// The session that the flow belongs to, once it has one.
+    pub session: Option<SessionId>,
+}
+
+/// A handshake as far as it was seen.
+#[derive(Clone, Debug)]
+pub struct HandshakeRecord {
+    /// Time of the hello.
+    pub ts: Timestamp,
+    /// Frame that completed the hello, within its capture file.
+    pub frame: u64,
+    /// Whose it is.
+    pub identity: FlowIdentity,
+    /// The first ClientHello: the connection's fingerprint.
+    pub hello: Box<ClientHello>,
+    /// How many hellos the client sent.
+    pub hellos: u32,
+    /// The final ServerHello.
+    pub answer: Option<Box<ServerHello>>,
+    /// The server's certificate, if it was in the clear.
+    pub certificate: Option<Box<CertificateFacts>>,
+}
+
+/// A cleartext HTTP/1 request with its response, if that followed.
+#[derive(Clone, Debug)]
+pub struct HttpRecord {
+    /// Time of the request head.
+    pub ts: Timestamp,
+    /// Frame that completed the head, within its capture file.
+    pub frame: u64,
+    /// Whose it is.
+    pub identity: FlowIdentity,
+    /// The request head.
+    pub request: Box<HttpRequest>,
+    /// The response head.
+    pub response: Option<Box<HttpResponse>>,
+}
+
+/// Which record of a flow this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The first payload.
+    Start,
+    /// The flow is still open, maybe silent.
+    Update,
+    /// The flow is over.
+    End(EndReason),
+}
+
+/// A flow at one moment: cumulative figures, and what came since the last record.
+#[derive(Clone, Debug)]
+pub struct FlowRecord {
+    /// Time of the record.
+    pub ts: Timestamp,
+    /// Whose it is.
+    pub identity: FlowIdentity,
+    /// Start, update or end.
+    pub moment: Moment,
+    /// Number of the record among the flow's records, from 1.
+    pub sequence: u32,
+    /// Figures since the flow began.
+    pub snapshot: Box<FlowSnapshot>,
+    /// Figures since the last record of this flow.
+    pub delta: Delta,
+    /// Whether a ClientHello or an HTTP request was seen.
+    pub opening_seen: bool,
+    /// Whether the name may be a public one in front of another (ECH).
+    pub ech: bool,
+}
+
+/// What a flow carried between two of its records.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Delta {
+    /// Wire bytes that the originator sent.
+    pub bytes_out: u64,
+    /// Wire bytes that the responder sent.
+    pub bytes_in: u64,
+    /// Packets that the originator sent.
+    pub packets_out: u64,
+    /// Packets that the responder sent.
+    pub packets_in: u64,
+    /// Time between the two records.
+    pub seconds: f64,
+}
+
+/// A session at one moment.
+#[derive(Clone, Debug)]
+pub struct SessionRecord {
+    /// Time of the record.
+    pub ts: Timestamp,
+    /// The session as it stands.
+    pub summary: Box<SessionSummary>,
+    /// Why it ended, if it did.
+    pub end: Option<SessionEnd>,
+}
+
+/// Counters of the whole engine.
+#[derive(Clone, Debug)]
+pub struct StatsRecord {
+    /// Time of the record.
+    pub ts: Timestamp,
+    /// Frames, PDUs and discards.
+    pub decode: DecodeCounters,
+    /// What inspection and reassembly counted, over all shards.
+    pub shards: ShardCounters,
+    /// Flows, over all shards.
+    pub flows: FlowStats,
+    /// Steps of the capture's clock by more than an hour.
+    pub clock_steps: u64,
+}
+
+/// Counters of flows over all shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowStats {
+    /// Opened since the start.
+    pub opened: u64,
+    /// Ended since the start.
+    pub ended: u64,
+    /// Evicted before a handshake or after closing.
+    pub evicted_unestablished: u64,
+    /// Evicted while established and young.
+    pub evicted_short: u64,
+    /// Packets refused for want of room.
+    pub refused: u64,
+    /// Open now.
+    pub open: u64,
+}
+
+impl FlowStats {
+    /// Adds one shard's counts.
+    pub(crate) fn add(&mut self, counters: &FlowCounters, open: usize) {
+        self.opened += counters.opened;
+        self.ended += counters.ended;
+        self.evicted_unestablished += counters.evicted_unestablished;
+        self.evicted_short += counters.evicted_short;
+        self.refused += counters.refused;
+        self.open += u64::try_from(open).unwrap_or(u64::MAX);
+    }
+}
+
+/// A name for a destination, with where it is from, before it is made printable.
+pub(crate) type WireName = (Vec<u8>, NameSource);

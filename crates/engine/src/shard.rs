@@ -1,0 +1,282 @@
+//! One share of the flows: table, reassembly and inspection. Knows only its own flows; what needs
+//! to see several of them is the analytics' business.
+
+use dwell_attribution::OsGuess;
+use dwell_flow::{
+    Arrival, EndReason, Ended, Flow, FlowConfig, FlowCounters, FlowId, FlowTable,
+    ReassemblyCounters,
+};
+use dwell_packet::{Checksum, Direction, Pdu, Scope, TcpFlags, Timestamp, TransportHeader};
+use dwell_proto::{Anomaly, Fact, Observed};
+
+use crate::event::{Event, EventKind, FlowSnapshot};
+use crate::inspection::Inspection;
+
+/// What the engine remembers of a flow beside its counters.
+#[derive(Debug, Default)]
+pub(crate) struct FlowContext {
+    inspection: Option<Inspection>,
+    /// Inspection is over, or was never worth beginning.
+    decided: bool,
+    /// `Opened` was told.
+    announced: bool,
+    os: Option<OsGuess>,
+    quic_ids: Option<dwell_proto::QuicConnectionIds>,
+}
+
+/// What a shard counted beside its flows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardCounters {
+    /// PDUs taken in.
+    pub packets: u64,
+    /// ClientHellos over TCP, QUIC and DTLS.
+    pub client_hellos: u64,
+    /// HTTP requests.
+    pub http_requests: u64,
+    /// Oddities of all kinds.
+    pub anomalies: u64,
+    /// ClientHellos whose structure breaks.
+    pub malformed_hellos: u64,
+    /// Segments not inspected because their checksum was wrong.
+    pub bad_checksums: u64,
+    /// Inspections given up for want of memory.
+    pub abandoned: u64,
+    /// What reassembly noticed.
+    pub reassembly: ReassemblyCounters,
+}
+
+impl ShardCounters {
+    /// Adds another shard's counts.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.client_hellos += other.client_hellos;
+        self.http_requests += other.http_requests;
+        self.anomalies += other.anomalies;
+        self.malformed_hellos += other.malformed_hellos;
+        self.bad_checksums += other.bad_checksums;
+        self.abandoned += other.abandoned;
+        add_reassembly(&mut self.reassembly, other.reassembly);
+    }
+}
+
+/// One share of the flows.
+#[derive(Debug)]
+pub struct Shard {
+    table: FlowTable<FlowContext>,
+    max_held_bytes: usize,
+    held_bytes: usize,
+    events: Vec<Event>,
+    facts: Vec<Observed>,
+    counters: ShardCounters,
+}
+
+impl Shard {
+    /// An empty shard. `seed` keys the flow table's hash.
+    #[must_use]
+    pub fn new(config: FlowConfig, seed: u64) -> Self {
+        let max_held_bytes = config.max_reassembly_bytes;
+        Self {
+            table: FlowTable::new(config, seed),
+            max_held_bytes,
+            held_bytes: 0,
+            events: Vec::new(),
+            facts: Vec::new(),
+            counters: ShardCounters::default(),
+        }
+    }
+
+    /// Takes one PDU in: flow table, then reassembly and inspection while somebody wants bytes.
+    ///
+    /// `ordinal` numbers the packets of the whole capture.
+    pub fn handle(&mut self, pdu: &Pdu<'_>, ordinal: u64) {
+        self.counters.packets += 1;
+        let Some(update) = self.table.update(pdu, Scope::default(), ordinal) else { return };
+        self.collect_ended(pdu.ts, ordinal);
+        if let Some(burst) = update.burst
+            && let Some(flow) = self.table.get(update.id)
+        {
+            let kind = EventKind::Burst { burst, originator: flow.originator };
+            let identity = flow.ordinal;
+            self.push(pdu.ts, ordinal, identity, kind);
+        }
+        let Some(flow) = self.table.get_mut(update.id) else { return };
+        if update.opened {
+            flow.context.os = os_of_syn(pdu, flow, update.direction);
+        }
+        if is_syn(pdu) {
+            let valid = pdu.transport_checksum() != Checksum::Invalid;
+            flow.checksum_tolerated(update.direction, valid);
+        }
+        if update.arrival != Arrival::Nothing && !flow.context.announced {
+            flow.context.announced = true;
+            let snapshot = snapshot(flow);
+            let identity = flow.ordinal;
+            self.push(pdu.ts, ordinal, identity, EventKind::Opened(Box::new(snapshot)));
+        }
+        self.inspect(update.id, update.direction, pdu, ordinal);
+    }
+
+    /// Moves packet time on. Call once a second of packet time; events follow from `take_events`.
+    pub fn advance(&mut self, now: Timestamp, ordinal: u64) {
+        self.table.advance(now);
+        for (id, burst) in self.table.take_bursts() {
+            let Some(flow) = self.table.get(id) else { continue };
+            let kind = EventKind::Burst { burst, originator: flow.originator };
+            let identity = flow.ordinal;
+            self.push(now, ordinal, identity, kind);
+        }
+        self.collect_ended(now, ordinal);
+        for id in self.table.take_due() {
+            let Some(flow) = self.table.get(id) else { continue };
+            let kind = EventKind::Updated(Box::new(snapshot(flow)));
+            let identity = flow.ordinal;
+            self.push(now, ordinal, identity, kind);
+        }
+    }
+
+    /// Ends every flow.
+    pub fn finish(&mut self, now: Timestamp, ordinal: u64) {
+        self.table.finish(EndReason::EndOfCapture);
+        self.collect_ended(now, ordinal);
+    }
+
+    /// Takes the events since the last call, in the order in which they happened.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// What the shard counted.
+    #[must_use]
+    pub const fn counters(&self) -> ShardCounters {
+        self.counters
+    }
+
+    /// What its flow table counted.
+    #[must_use]
+    pub const fn flow_counters(&self) -> FlowCounters {
+        self.table.counters()
+    }
+
+    /// How many flows are open.
+    #[must_use]
+    pub fn open_flows(&self) -> usize {
+        self.table.len()
+    }
+
+    fn inspect(&mut self, id: FlowId, direction: Direction, pdu: &Pdu<'_>, ordinal: u64) {
+        let Some(flow) = self.table.get_mut(id) else { return };
+        if flow.context.decided || (pdu.payload.is_empty() && flow.context.inspection.is_none()) {
+            return;
+        }
+        if !pdu.payload.is_empty() && !checksum_ok(flow, direction, pdu) {
+            self.counters.bad_checksums += 1;
+            return;
+        }
+        let mut inspection = flow.context.inspection.take().unwrap_or_else(|| Inspection::new(pdu));
+        let before = inspection.held_bytes();
+        inspection.inspect(flow, direction, pdu, &mut self.facts);
+        let held = inspection.held_bytes();
+        if flow.context.quic_ids.is_none() && !self.facts.is_empty() {
+            flow.context.quic_ids = inspection.quic_ids();
+        }
+        if flow.context.quic_ids.is_some() {
+            flow.mark_quic();
+        }
+        let over = (self.held_bytes - before.min(self.held_bytes)).saturating_add(held);
+        let abandoned = over > self.max_held_bytes && held > 0;
+        self.counters.abandoned += u64::from(abandoned);
+        if inspection.wants_more() && !abandoned {
+            flow.context.inspection = Some(inspection);
+            self.held_bytes = over;
+        } else {
+            flow.context.decided = true;
+            self.held_bytes = over.saturating_sub(held);
+            add_reassembly(&mut self.counters.reassembly, inspection.reassembly());
+        }
+        let (identity, tuple) = (flow.ordinal, flow.tuple());
+        let facts = std::mem::take(&mut self.facts);
+        for observed in facts {
+            self.count(&observed.fact);
+            let kind = EventKind::Fact { tuple, frame: pdu.frame, observed };
+            self.push(pdu.ts, ordinal, identity, kind);
+        }
+    }
+
+    fn count(&mut self, fact: &Fact) {
+        let counters = &mut self.counters;
+        match fact {
+            Fact::ClientHello(_) => counters.client_hellos += 1,
+            Fact::HttpRequest(_) => counters.http_requests += 1,
+            Fact::Anomaly(anomaly) => {
+                counters.anomalies += 1;
+                counters.malformed_hellos += u64::from(*anomaly == Anomaly::MalformedClientHello);
+            }
+            _ => {}
+        }
+    }
+
+    fn collect_ended(&mut self, now: Timestamp, ordinal: u64) {
+        for ended in self.table.take_ended() {
+            let Ended { mut flow, reason, burst } = ended;
+            if let Some(inspection) = flow.context.inspection.take() {
+                self.held_bytes = self.held_bytes.saturating_sub(inspection.held_bytes());
+                add_reassembly(&mut self.counters.reassembly, inspection.reassembly());
+            }
+            if let Some(burst) = burst {
+                let kind = EventKind::Burst { burst, originator: flow.originator };
+                self.push(now, ordinal, flow.ordinal, kind);
+            }
+            let snapshot = Box::new(snapshot(&flow));
+            self.push(now, ordinal, flow.ordinal, EventKind::Ended { snapshot, reason });
+        }
+    }
+
+    fn push(&mut self, ts: Timestamp, ordinal: u64, flow: u64, kind: EventKind) {
+        let sequence = match self.events.last() {
+            Some(last) if last.ordinal == ordinal => last.sequence.saturating_add(1),
+            Some(_) | None => 0,
+        };
+        self.events.push(Event { ts, ordinal, sequence, flow, kind });
+    }
+}
+
+fn snapshot(flow: &Flow<FlowContext>) -> FlowSnapshot {
+    let mut snapshot = FlowSnapshot::of(flow);
+    snapshot.os = flow.context.os;
+    snapshot.quic_ids.clone_from(&flow.context.quic_ids);
+    snapshot
+}
+
+fn is_syn(pdu: &Pdu<'_>) -> bool {
+    matches!(pdu.header, TransportHeader::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN))
+}
+
+/// The originator's operating system, if this packet is its SYN.
+fn os_of_syn<X>(pdu: &Pdu<'_>, flow: &Flow<X>, direction: Direction) -> Option<OsGuess> {
+    let TransportHeader::Tcp(tcp) = pdu.header else { return None };
+    let opens = tcp.flags.contains(TcpFlags::SYN) && !tcp.flags.contains(TcpFlags::ACK);
+    if !opens || flow.originator != direction {
+        return None;
+    }
+    dwell_attribution::os::from_syn(tcp.window, pdu.ip.ttl, tcp.options)
+}
+
+/// Whether the receiver would have taken the packet: a decoy with a wrong checksum is dropped by
+/// the peer, so believing it would let anyone name any flow. Senders whose card fills checksums
+/// in after the capture point are told by their first segment.
+fn checksum_ok(flow: &mut Flow<FlowContext>, direction: Direction, pdu: &Pdu<'_>) -> bool {
+    if !pdu.ip.checksum_ok {
+        return flow.checksum_tolerated(direction, false);
+    }
+    match pdu.transport_checksum() {
+        Checksum::Valid => flow.checksum_tolerated(direction, true),
+        Checksum::Invalid => flow.checksum_tolerated(direction, false),
+        Checksum::Unverifiable => true,
+    }
+}
+
+fn add_reassembly(sum: &mut ReassemblyCounters, more: ReassemblyCounters) {
+    sum.refused_bytes = sum.refused_bytes.saturating_add(more.refused_bytes);
+    sum.conflicting_bytes = sum.conflicting_bytes.saturating_add(more.conflicting_bytes);
+    sum.gaps = sum.gaps.saturating_add(more.gaps);
+}

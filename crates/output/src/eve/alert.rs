@@ -1,0 +1,260 @@
+//! `event_type: alert`: a finding with its terms, and `event_type: session`.
+
+use dwell_attribution::Verdict;
+use dwell_detect::{Finding, Level, Reason, SessionSummary};
+use dwell_engine::SessionRecord;
+use dwell_packet::{Endpoint, FiveTuple, Transport};
+use serde::Serialize;
+
+use super::common::{Addresses, App, Dest, Envelope, Host, Metadata, six, time};
+use super::{EveContext, SCHEMA_VERSION};
+
+/// Signature number of AN0146's alerts: the analytic's number in a range of our own.
+const SIGNATURE_BASE: u64 = 14_600_000;
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Line<'a> {
+    #[serde(flatten)]
+    envelope: Envelope<'a>,
+    alert: Alert<'a>,
+    dwell: AlertFields<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Alert<'a> {
+    action: &'static str,
+    gid: u32,
+    signature_id: u64,
+    rev: u32,
+    signature: &'a str,
+    category: &'static str,
+    severity: u8,
+    metadata: Metadata,
+}
+
+#[derive(Debug, Serialize)]
+struct AlertFields<'a> {
+    schema: u32,
+    finding_id: &'a str,
+    record: &'static str,
+    opened: String,
+    level: &'static str,
+    score: f64,
+    parts: Parts,
+    provisional: bool,
+    policy: Policy<'a>,
+    reasons: Vec<ReasonFields<'a>>,
+    session: SessionFields<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct Parts {
+    unexpected: f64,
+    long_lived: f64,
+    irregular: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Policy<'a> {
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReasonFields<'a> {
+    feature: &'static str,
+    part: &'static str,
+    value: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<f64>,
+    weight: f64,
+    text: &'a str,
+}
+
+/// A session as both alerts and session lines show it.
+#[derive(Debug, Serialize)]
+struct SessionFields<'a> {
+    session_id: String,
+    host: Host,
+    app: App<'a>,
+    dest: Dest<'a>,
+    start: String,
+    end: String,
+    duration_s: f64,
+    effective_s: f64,
+    longest_connection_s: f64,
+    idle_s: f64,
+    parts: u32,
+    open_parts: u32,
+    bytes_out: u64,
+    bytes_in: u64,
+    addresses: u32,
+    bursts: u64,
+    shape: ShapeFields,
+    lookup: &'static str,
+    visibility: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'static str>,
+}
+
+/// Gap statistics of a session: seconds for `mean_gap_s`, else dimensionless.
+#[derive(Debug, Serialize)]
+struct ShapeFields {
+    sd_ln_gap: f64,
+    burstiness: f64,
+    memory: f64,
+    coverage: f64,
+    up_share: f64,
+    server_first_share: f64,
+    mean_gap_s: f64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct SessionLine<'a> {
+    #[serde(flatten)]
+    envelope: Envelope<'a>,
+    dwell: SessionLineFields<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct SessionLineFields<'a> {
+    schema: u32,
+    record: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(flatten)]
+    session: SessionFields<'a>,
+}
+
+/// The line of a finding.
+pub(crate) fn line<'a>(context: &'a EveContext, finding: &'a Finding) -> Line<'a> {
+    let mut envelope = Envelope::new(context, "alert", finding.at);
+    envelope.addresses = Some(Addresses::new(&tuple_of(&finding.session)));
+    Line {
+        envelope,
+        alert: alert(finding),
+        dwell: AlertFields {
+            schema: SCHEMA_VERSION,
+            finding_id: finding.id.as_str(),
+            record: finding.life.name(),
+            opened: time(finding.opened_at),
+            level: finding.level.name(),
+            score: six(finding.score_bits),
+            parts: Parts {
+                unexpected: six(finding.parts.unexpected),
+                long_lived: six(finding.parts.long_lived),
+                irregular: six(finding.parts.irregular),
+            },
+            provisional: finding.provisional,
+            policy: Policy {
+                verdict: finding.judgement.verdict.name(),
+                rule: finding.judgement.rule.as_deref(),
+            },
+            reasons: finding.reasons.iter().map(reason).collect(),
+            session: session(&finding.session),
+        },
+    }
+}
+
+/// The line of a session.
+pub(crate) fn session_line<'a>(
+    context: &'a EveContext,
+    record: &'a SessionRecord,
+) -> SessionLine<'a> {
+    let mut envelope = Envelope::new(context, "session", record.ts);
+    envelope.addresses = Some(Addresses::new(&tuple_of(&record.summary)));
+    SessionLine {
+        envelope,
+        dwell: SessionLineFields {
+            schema: SCHEMA_VERSION,
+            record: if record.end.is_some() { "end" } else { "update" },
+            reason: record.end.map(dwell_detect::SessionEnd::name),
+            session: session(&record.summary),
+        },
+    }
+}
+
+/// Host and latest destination; a session has no client port of its own, so that it is 0.
+fn tuple_of(session: &SessionSummary) -> FiveTuple {
+    let destination = &session.destination;
+    FiveTuple {
+        src: Endpoint { addr: session.host.addr, port: 0 },
+        dst: Endpoint { addr: session.destination.addr, port: destination.port },
+        transport: Transport::Tcp,
+    }
+}
+
+fn alert(finding: &Finding) -> Alert<'_> {
+    let analytic = finding.analytic;
+    let number: u64 = analytic.id().trim_start_matches("AN0").parse().unwrap_or(0);
+    Alert {
+        action: "allowed",
+        gid: 1,
+        signature_id: SIGNATURE_BASE + number,
+        rev: 1,
+        signature: &finding.sentence,
+        category: "Potentially Bad Traffic",
+        severity: match finding.level {
+            Level::High => 1,
+            Level::Alert => 2,
+            Level::Watch => 3,
+        },
+        metadata: Metadata::from([
+            ("mitre_technique_id", vec![analytic.technique().to_owned()]),
+            ("mitre_analytic", vec![analytic.id().to_owned()]),
+            ("mitre_detection_strategy", vec![analytic.strategy().to_owned()]),
+        ]),
+    }
+}
+
+fn reason(reason: &Reason) -> ReasonFields<'_> {
+    ReasonFields {
+        feature: reason.feature,
+        part: reason.part.name(),
+        value: six(reason.value),
+        expected: reason.expected.map(six),
+        weight: six(reason.weight_bits),
+        text: &reason.text,
+    }
+}
+
+fn session(session: &SessionSummary) -> SessionFields<'_> {
+    let shape = &session.shape;
+    SessionFields {
+        session_id: session.id.to_string(),
+        host: Host::new(&session.host),
+        app: App::new(&session.attribution),
+        dest: Dest::new(&session.destination),
+        start: time(session.first),
+        end: time(session.last),
+        duration_s: six(session.duration.as_secs_f64()),
+        effective_s: six(session.effective.as_secs_f64()),
+        longest_connection_s: six(session.longest_connection.as_secs_f64()),
+        idle_s: six(session.idle.as_secs_f64()),
+        parts: session.flows,
+        open_parts: session.open_flows,
+        bytes_out: session.up_bytes,
+        bytes_in: session.down_bytes,
+        addresses: session.addresses,
+        bursts: u64::from(shape.bursts),
+        shape: ShapeFields {
+            sd_ln_gap: six(shape.sd_ln_gap),
+            burstiness: six(shape.burstiness),
+            memory: six(shape.memory),
+            coverage: six(shape.coverage),
+            up_share: six(shape.up_share),
+            server_first_share: six(shape.server_first_share),
+            mean_gap_s: six(shape.mean_gap_s),
+        },
+        lookup: session.lookup.name(),
+        visibility: session.visibility.names().collect(),
+        score: session.score_bits.map(six),
+        level: session.level.map(Level::name),
+        policy: session.verdict.map(Verdict::name),
+    }
+}

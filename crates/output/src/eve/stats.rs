@@ -1,0 +1,101 @@
+//! `event_type: stats`: what was counted, with every discard by its reason.
+
+use std::collections::BTreeMap;
+
+use dwell_engine::StatsRecord;
+use serde::Serialize;
+
+use super::common::Envelope;
+use super::{EveContext, SCHEMA_VERSION};
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Line<'a> {
+    #[serde(flatten)]
+    envelope: Envelope<'a>,
+    stats: Stats,
+}
+
+#[derive(Debug, Serialize)]
+struct Stats {
+    schema: u32,
+    decode: Decode,
+    flow: Flow,
+    inspect: Inspect,
+    clock_steps: u64,
+}
+
+/// Frames in = segments and datagrams + everything under `discarded`.
+#[derive(Debug, Serialize)]
+struct Decode {
+    frames: u64,
+    tcp_segments: u64,
+    udp_datagrams: u64,
+    discarded: BTreeMap<&'static str, u64>,
+    tunnels: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Flow {
+    opened: u64,
+    ended: u64,
+    open: u64,
+    evicted_unestablished: u64,
+    evicted_short: u64,
+    refused_packets: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Inspect {
+    packets: u64,
+    client_hellos: u64,
+    malformed_hellos: u64,
+    http_requests: u64,
+    anomalies: u64,
+    bad_checksums: u64,
+    abandoned: u64,
+    reassembly_gaps: u64,
+    reassembly_refused_bytes: u64,
+    reassembly_conflicting_bytes: u64,
+}
+
+/// The line of the engine's counters.
+pub(crate) fn line<'a>(context: &'a EveContext, record: &StatsRecord) -> Line<'a> {
+    let decode = &record.decode;
+    let discards = decode.discards().filter(|(_, count)| *count > 0);
+    let tunnels = decode.tunnels().filter(|(_, count)| *count > 0);
+    let (shards, flows) = (&record.shards, &record.flows);
+    Line {
+        envelope: Envelope::new(context, "stats", record.ts),
+        stats: Stats {
+            schema: SCHEMA_VERSION,
+            decode: Decode {
+                frames: decode.frames,
+                tcp_segments: decode.tcp_segments,
+                udp_datagrams: decode.udp_datagrams,
+                discarded: discards.map(|(reason, count)| (reason.name(), count)).collect(),
+                tunnels: tunnels.map(|(kind, count)| (kind.name(), count)).collect(),
+            },
+            flow: Flow {
+                opened: flows.opened,
+                ended: flows.ended,
+                open: flows.open,
+                evicted_unestablished: flows.evicted_unestablished,
+                evicted_short: flows.evicted_short,
+                refused_packets: flows.refused,
+            },
+            inspect: Inspect {
+                packets: shards.packets,
+                client_hellos: shards.client_hellos,
+                malformed_hellos: shards.malformed_hellos,
+                http_requests: shards.http_requests,
+                anomalies: shards.anomalies,
+                bad_checksums: shards.bad_checksums,
+                abandoned: shards.abandoned,
+                reassembly_gaps: shards.reassembly.gaps,
+                reassembly_refused_bytes: shards.reassembly.refused_bytes,
+                reassembly_conflicting_bytes: shards.reassembly.conflicting_bytes,
+            },
+            clock_steps: record.clock_steps,
+        },
+    }
+}
