@@ -268,7 +268,7 @@ impl Summary {
             (reassembly.gaps, "holes in streams that were being inspected"),
             (reassembly.conflicting_bytes, "bytes that came twice with different content"),
             (stats.shards.malformed_hellos, "ClientHellos whose structure breaks"),
-            (stats.shards.bad_checksums, "packets with a wrong checksum, not inspected"),
+            (stats.shards.bad_checksums, "packets with a wrong checksum, believed only once acknowledged"),
             (stats.flows.refused, "packets refused because the flow table was full"),
             (stats.flows.evicted_short, "flows evicted while established"),
             (stats.clock_steps, "steps of the clock by more than an hour"),

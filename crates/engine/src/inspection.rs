@@ -13,6 +13,19 @@ const LATE_PACKETS: u32 = 32;
 /// Packets that may pass before a hole is given up that nobody acknowledged.
 const LOST_PACKETS: u32 = 512;
 
+/// Segments with a wrong checksum that wait for the receiver to acknowledge them.
+const MAX_DOUBTFUL: usize = 64;
+
+/// What a packet's checksum says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The receiver takes the packet.
+    Sound,
+    /// The checksum is wrong: a decoy that the receiver drops, or a packet whose checksum the
+    /// network card makes after, or checks before, the capture point.
+    Doubtful,
+}
+
 /// What inspects one flow.
 #[derive(Debug)]
 pub(crate) enum Inspection {
@@ -29,6 +42,8 @@ pub(crate) struct StreamInspection {
     protocol: fn() -> StreamInspector,
     order: PerDirection<Reassembler>,
     stalled: PerDirection<u32>,
+    /// Doubtful segments: believed once the peer acknowledges their bytes and no sound copy came.
+    doubtful: PerDirection<Vec<(u32, Vec<u8>)>>,
 }
 
 impl Inspection {
@@ -48,6 +63,7 @@ impl Inspection {
                     protocol,
                     order: PerDirection::from_fn(|_| Reassembler::new()),
                     stalled: PerDirection::default(),
+                    doubtful: PerDirection::default(),
                 }))
             }
             TransportHeader::Udp { .. } => {
@@ -61,15 +77,15 @@ impl Inspection {
     pub(crate) fn inspect<X>(
         &mut self,
         flow: &Flow<X>,
-        direction: Direction,
+        (direction, trust): (Direction, Trust),
         pdu: &Pdu<'_>,
         facts: &mut Vec<Observed>,
     ) {
         let from = sender(flow, direction);
         match self {
-            Self::Stream(streams) => streams.segment(flow, direction, pdu, facts),
+            Self::Stream(streams) => streams.segment(flow, (direction, trust), pdu, facts),
             Self::Datagrams(inspector) => {
-                if inspector.wants(from) && whole(pdu) {
+                if inspector.wants(from) && whole(pdu) && trust == Trust::Sound {
                     inspector.inspect(from, pdu.payload, facts);
                 }
             }
@@ -91,7 +107,9 @@ impl Inspection {
             Self::Stream(streams) => {
                 let order = &streams.order;
                 let held = order.forward.held_bytes() + order.reverse.held_bytes();
-                held + streams.inspector.held_bytes()
+                let doubtful = [&streams.doubtful.forward, &streams.doubtful.reverse];
+                let doubtful = doubtful.into_iter().flatten().map(|(_, bytes)| bytes.len());
+                held + streams.inspector.held_bytes() + doubtful.sum::<usize>()
             }
             Self::Datagrams(inspector) => inspector.held_bytes(),
         }
@@ -121,7 +139,7 @@ impl StreamInspection {
     fn segment<X>(
         &mut self,
         flow: &Flow<X>,
-        direction: Direction,
+        (direction, trust): (Direction, Trust),
         pdu: &Pdu<'_>,
         facts: &mut Vec<Observed>,
     ) {
@@ -133,12 +151,52 @@ impl StreamInspection {
             }
             let syn = u32::from(tcp.flags.contains(TcpFlags::SYN));
             let seq = tcp.seq.wrapping_add(syn);
-            if let Some(bytes) = self.order.of_mut(direction).push(seq, pdu.payload) {
+            match trust {
+                Trust::Sound => {
+                    if let Some(bytes) = self.order.of_mut(direction).push(seq, pdu.payload) {
+                        self.inspector.inspect(from, bytes, facts);
+                    }
+                    self.drain(direction, from, facts);
+                }
+                Trust::Doubtful => {
+                    let waiting = self.doubtful.of_mut(direction);
+                    if waiting.len() < MAX_DOUBTFUL {
+                        waiting.push((seq, pdu.payload.to_vec()));
+                    }
+                }
+            }
+        }
+        if tcp.flags.contains(TcpFlags::ACK) && trust == Trust::Sound {
+            self.believe_acknowledged(flow, direction.reversed(), tcp.ack, facts);
+        }
+        self.give_up_holes(flow, direction, tcp.ack, facts);
+    }
+
+    /// Takes the doubtful segments of `direction` whose bytes the receiver acknowledged: it got
+    /// them from somewhere, and no sound copy was seen.
+    fn believe_acknowledged<X>(
+        &mut self,
+        flow: &Flow<X>,
+        direction: Direction,
+        ack: u32,
+        facts: &mut Vec<Observed>,
+    ) {
+        if self.doubtful.of(direction).is_empty() {
+            return;
+        }
+        let from = sender(flow, direction);
+        let acknowledged = |(seq, bytes): &mut (u32, Vec<u8>)| {
+            let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            ack.wrapping_sub(seq.wrapping_add(len)).cast_signed() >= 0
+        };
+        let believed: Vec<_> =
+            self.doubtful.of_mut(direction).extract_if(.., acknowledged).collect();
+        for (seq, payload) in believed {
+            if let Some(bytes) = self.order.of_mut(direction).push(seq, &payload) {
                 self.inspector.inspect(from, bytes, facts);
             }
             self.drain(direction, from, facts);
         }
-        self.give_up_holes(flow, direction, tcp.ack, facts);
     }
 
     fn drain(&mut self, direction: Direction, from: Sender, facts: &mut Vec<Observed>) {

@@ -10,7 +10,7 @@ use dwell_packet::{Checksum, Direction, Pdu, Scope, TcpFlags, Timestamp, Transpo
 use dwell_proto::{Anomaly, Fact, Observed};
 
 use crate::event::{Event, EventKind, FlowSnapshot};
-use crate::inspection::Inspection;
+use crate::inspection::{Inspection, Trust};
 
 /// What the engine remembers of a flow beside its counters.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ pub struct ShardCounters {
     pub anomalies: u64,
     /// ClientHellos whose structure breaks.
     pub malformed_hellos: u64,
-    /// Segments not inspected because their checksum was wrong.
+    /// Packets of inspected flows whose checksum was wrong.
     pub bad_checksums: u64,
     /// Inspections given up for want of memory.
     pub abandoned: u64,
@@ -168,13 +168,14 @@ impl Shard {
         if flow.context.decided || (pdu.payload.is_empty() && flow.context.inspection.is_none()) {
             return;
         }
+        let mut trust = Trust::Sound;
         if !pdu.payload.is_empty() && !checksum_ok(flow, direction, pdu) {
             self.counters.bad_checksums += 1;
-            return;
+            trust = Trust::Doubtful;
         }
         let mut inspection = flow.context.inspection.take().unwrap_or_else(|| Inspection::new(pdu));
         let before = inspection.held_bytes();
-        inspection.inspect(flow, direction, pdu, &mut self.facts);
+        inspection.inspect(flow, (direction, trust), pdu, &mut self.facts);
         let held = inspection.held_bytes();
         if flow.context.quic_ids.is_none() && !self.facts.is_empty() {
             flow.context.quic_ids = inspection.quic_ids();

@@ -9,7 +9,8 @@ use crate::{Pdu, TransportHeader};
 pub enum Checksum {
     /// It is right.
     Valid,
-    /// It is wrong: a receiver drops the PDU, unless the sender's card fills it in later.
+    /// It is wrong, or covers more than the frame held: a receiver drops the PDU, unless the
+    /// sender's card fills it in later or a mirror port cut the frame.
     Invalid,
     /// There is none (UDP over IPv4), it is not yet made (segmentation offload), bytes are
     /// missing, or the receiver's address is not in the IP header.
@@ -22,6 +23,9 @@ impl Pdu<'_> {
     pub fn transport_checksum(&self) -> Checksum {
         let header_len = self.segment.len().saturating_sub(self.payload.len());
         let captured = u32::try_from(self.payload.len()).unwrap_or(u32::MAX);
+        if self.ip.overlong {
+            return Checksum::Invalid;
+        }
         let cut = captured != self.payload_len;
         if cut || self.ip.offloaded || self.ip.source_routed {
             return Checksum::Unverifiable;

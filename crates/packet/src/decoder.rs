@@ -45,6 +45,28 @@ impl Decoder {
             self.counters.count(Ok(&pdu));
             return Ok(pdu);
         }
+        self.walk(frame)
+    }
+
+    /// As [`Decoder::decode`], but every frame is walked header by header: what tests and benches
+    /// compare the short way with.
+    ///
+    /// # Errors
+    /// The reason, which is counted.
+    pub fn decode_by_walk<'a>(&'a mut self, frame: Frame<'a>) -> Result<Pdu<'a>, Discard> {
+        self.counters.frames += 1;
+        self.walk(frame)
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> DecodeCounters {
+        let mut counters = self.counters.clone();
+        counters.fragments = self.defragmenter.counters();
+        counters
+    }
+
+    fn walk<'a>(&'a mut self, frame: Frame<'a>) -> Result<Pdu<'a>, Discard> {
         let outcome = match walk_frame(&frame, &self.tunnels) {
             Ok(Found::Pdu(pdu)) => Ok(pdu),
             Ok(Found::Fragment(fragment)) => {
@@ -57,14 +79,6 @@ impl Decoder {
         };
         self.counters.count(outcome.as_ref().map_err(|discard| *discard));
         outcome
-    }
-
-    /// What was counted so far.
-    #[must_use]
-    pub fn counters(&self) -> DecodeCounters {
-        let mut counters = self.counters.clone();
-        counters.fragments = self.defragmenter.counters();
-        counters
     }
 }
 

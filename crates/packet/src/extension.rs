@@ -12,26 +12,43 @@ use crate::walk::{Next, Step, Walk};
 /// Destination option: home address of a mobile node (RFC 6275, section 6.3).
 const HOME_ADDRESS: u8 = 0xc9;
 
-/// Routing header with segments in it that are no addresses of this packet's path to come
-/// (RFC 8754, section 2: those of a segment routing header are).
+/// Where a routing header says how many segments are still to visit (RFC 8200, section 4.4).
 const SEGMENTS_LEFT: usize = 3;
 
-/// Extension headers of the common shape: next header, length in eight bytes, anything.
+/// Extension headers of the common shape, any number of them: next header, length in eight bytes,
+/// anything. Each takes eight bytes at least, so the frame's length bounds the loop; receivers
+/// have no other limit either.
 pub(crate) fn options<'a>(walk: &mut Walk<'a, '_>, number: u8) -> Result<Step<'a>, Discard> {
-    let Some(&[next, units]) = walk.rest.peek::<2>() else {
-        return Err(walk.rest.missing(8, Layer::Extension));
-    };
-    let len = (usize::from(units) + 1) * 8;
-    let header = walk.rest.take(len, Layer::Extension)?;
-    let elsewhere = match number {
-        protocol::ROUTING => header.get(SEGMENTS_LEFT).is_some_and(|&left| left > 0),
-        protocol::DESTINATION => has_home_address(header),
-        _ => false,
-    };
-    if let Some(ip) = &mut walk.context.ip {
-        ip.facts.source_routed |= elsewhere;
+    let mut number = number;
+    while is_options(number) {
+        let Some(&[next, units]) = walk.rest.peek::<2>() else {
+            return Err(walk.rest.missing(8, Layer::Extension));
+        };
+        let header = walk.rest.take((usize::from(units) + 1) * 8, Layer::Extension)?;
+        let elsewhere = match number {
+            protocol::ROUTING => header.get(SEGMENTS_LEFT).is_some_and(|&left| left > 0),
+            protocol::DESTINATION => has_home_address(header),
+            _ => false,
+        };
+        if let Some(ip) = &mut walk.context.ip {
+            ip.facts.source_routed |= elsewhere;
+        }
+        number = next;
     }
-    Ok(Step::Next(Next::Protocol(next)))
+    Ok(Step::Next(Next::Protocol(number)))
+}
+
+/// Whether a protocol number announces an extension header of the common shape.
+pub(crate) const fn is_options(number: u8) -> bool {
+    matches!(
+        number,
+        protocol::HOP_BY_HOP
+            | protocol::ROUTING
+            | protocol::DESTINATION
+            | protocol::MOBILITY
+            | protocol::HIP
+            | protocol::SHIM6
+    )
 }
 
 /// An IPv6 fragment header; an atomic fragment is a whole packet (RFC 6946).

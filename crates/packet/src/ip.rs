@@ -62,11 +62,12 @@ pub(crate) fn v4<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
     let total_len = usize::from(header.total_len());
     walk.rest.take(header_len, Layer::Ipv4)?;
     let offloaded = total_len == 0;
+    let mut overlong = false;
     if !offloaded {
         let Some(payload_len) = total_len.checked_sub(header_len) else {
             return Err(Discard::Malformed(Layer::Ipv4));
         };
-        walk.rest.declare(payload_len);
+        overlong = walk.rest.declare(payload_len);
     }
     let facts = IpFacts {
         ttl: header.ttl(),
@@ -76,6 +77,7 @@ pub(crate) fn v4<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
         reassembled: false,
         checksum_ok: checksum::is_valid(header.slice()),
         offloaded,
+        overlong,
         source_routed: is_source_routed(header.options()),
     };
     let (src, dst) = (header.source_addr().into(), header.destination_addr().into());
@@ -98,9 +100,7 @@ pub(crate) fn v6<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
     walk.rest.take(Ipv6Header::LEN, Layer::Ipv6)?;
     // Zero is a jumbogram or a super-frame of segmentation offload.
     let offloaded = header.payload_length() == 0;
-    if !offloaded {
-        walk.rest.declare(usize::from(header.payload_length()));
-    }
+    let overlong = !offloaded && walk.rest.declare(usize::from(header.payload_length()));
     let facts = IpFacts {
         ttl: header.hop_limit(),
         id: 0,
@@ -109,6 +109,7 @@ pub(crate) fn v6<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
         reassembled: false,
         checksum_ok: true,
         offloaded,
+        overlong,
         source_routed: false,
     };
     let (src, dst) = (header.source_addr().into(), header.destination_addr().into());
@@ -135,16 +136,7 @@ pub(crate) fn by_protocol<'a>(walk: &mut Walk<'a, '_>, number: u8) -> Result<Ste
         }
         protocol::AUTHENTICATION => extension::authentication(walk),
         protocol::FRAGMENT if over_v6 => extension::fragment(walk),
-        protocol::HOP_BY_HOP
-        | protocol::ROUTING
-        | protocol::DESTINATION
-        | protocol::MOBILITY
-        | protocol::HIP
-        | protocol::SHIM6
-            if over_v6 =>
-        {
-            extension::options(walk, number)
-        }
+        number if over_v6 && extension::is_options(number) => extension::options(walk, number),
         other => Err(Discard::OtherTransport(OtherTransport::of(other))),
     }
 }

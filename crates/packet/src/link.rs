@@ -95,7 +95,7 @@ fn type_or_length<'a>(walk: &mut Walk<'a, '_>, field: u16) -> Result<Step<'a>, D
     match field {
         MIN_TYPE.. => Ok(Step::Next(Next::EtherType(field))),
         ..=MAX_LENGTH => {
-            walk.rest.declare(usize::from(field));
+            walk.rest.trim(usize::from(field));
             llc(walk)
         }
         _ => Err(Discard::NotIp(NotIp::Other)),

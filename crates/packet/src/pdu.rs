@@ -112,6 +112,9 @@ pub struct IpFacts {
     /// Whether the length field was zero: a super-frame of a card's segmentation offload, whose
     /// length is the frame's and whose transport checksum is not yet made.
     pub offloaded: bool,
+    /// Whether the IP or UDP length field claims more than the frame held on the wire: a receiver
+    /// drops such a packet, but a mirror port that cuts frames makes every long one look so.
+    pub overlong: bool,
     /// Whether a routing header or source route names the receiver, not the destination address.
     pub source_routed: bool,
 }

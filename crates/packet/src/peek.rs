@@ -75,7 +75,7 @@ fn v4<'a>(
         return None;
     }
     packet.take(header.len(), crate::Layer::Ipv4).ok()?;
-    packet.declare(total_len - header.len());
+    let overlong = packet.declare(total_len - header.len());
     let [s0, s1, s2, s3, d0, d1, d2, d3] = addresses;
     let below = Below {
         link,
@@ -89,6 +89,7 @@ fn v4<'a>(
             dont_fragment: frag0 & 0x40 != 0,
             traffic_class: tos,
             checksum_ok: checksum::is_valid(header),
+            overlong,
             ..IpFacts::default()
         },
     };
@@ -110,7 +111,7 @@ fn v6<'a>(
         return None;
     }
     packet.take(header.len(), crate::Layer::Ipv6).ok()?;
-    packet.declare(payload_len);
+    let overlong = packet.declare(payload_len);
     let (src, dst) = addresses.split_first_chunk::<16>()?;
     let below = Below {
         link,
@@ -122,6 +123,7 @@ fn v6<'a>(
             ttl: hop_limit,
             traffic_class: first << 4 | second >> 4,
             checksum_ok: true,
+            overlong,
             ..IpFacts::default()
         },
     };
@@ -132,7 +134,7 @@ fn v6<'a>(
 fn transport<'a>(
     frame: &Frame<'a>,
     mut segment: Span<'a>,
-    below: Below,
+    mut below: Below,
     tunnels: &UdpTunnels,
 ) -> Option<Pdu<'a>> {
     let (transport, header, ports, header_len) = match below.protocol {
@@ -147,7 +149,7 @@ fn transport<'a>(
             if len < 8 || tunnels.may_carry(ports.0, ports.1) {
                 return None;
             }
-            segment.declare(len);
+            below.ip.overlong |= segment.declare(len);
             let checksum = u16::from_be_bytes([sum0, sum1]);
             (Transport::Udp, TransportHeader::Udp { checksum }, ports, 8)
         }

@@ -68,11 +68,18 @@ impl<'a> Span<'a> {
         self.bytes.first_chunk()
     }
 
+    /// Cuts off what is behind the first `len` bytes: padding, trailers, check sequences.
+    pub(crate) fn trim(&mut self, len: usize) {
+        self.declare(len.min(self.wire_len));
+    }
+
     /// Sets the length that a header declares for the rest: trailers go; what is longer than was
-    /// captured counts as cut.
-    pub(crate) fn declare(&mut self, len: usize) {
+    /// captured counts as cut. True if it is longer than the rest was on the wire.
+    pub(crate) fn declare(&mut self, len: usize) -> bool {
+        let overlong = len > self.wire_len;
         self.bytes = self.bytes.get(..len).unwrap_or(self.bytes);
         self.wire_len = len;
+        overlong
     }
 
     fn advance(&mut self, len: usize) {

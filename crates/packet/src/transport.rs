@@ -51,7 +51,10 @@ pub(crate) fn udp<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
         if len < UdpHeader::LEN {
             return Err(Discard::Malformed(Layer::Udp));
         }
-        segment.declare(len);
+        let overlong = segment.declare(len);
+        if let Some(ip) = &mut walk.context.ip {
+            ip.facts.overlong |= overlong;
+        }
     }
     let mut rest = segment;
     rest.take(UdpHeader::LEN, Layer::Udp)?;

@@ -16,8 +16,8 @@ use crate::{TunnelKind, ip, link};
 /// inside a provider's tunnel inside a mirror's).
 pub(crate) const MAX_IP_HEADERS: u8 = 8;
 
-/// How many headers of any kind are walked; lists of like headers (VLAN tags, MPLS labels, IPv6
-/// extensions) count once.
+/// How many headers of any kind are walked; runs of like headers (VLAN tags, MPLS labels, IPv6
+/// options) count as one, and the frame's length bounds them.
 const MAX_HEADERS: u32 = 64;
 
 /// What the headers walked so far said.

@@ -6,15 +6,18 @@ pub(crate) fn push_decimal(out: &mut Vec<u8>, number: u16) {
         let [_, low] = (number / place % 10).to_be_bytes();
         b'0' + low
     };
-    let digits = [digit(10_000), digit(1000), digit(100), digit(10), digit(1)];
-    let leading = match number {
-        0..10 => 4,
-        10..100 => 3,
-        100..1000 => 2,
-        1000..10_000 => 1,
-        10_000.. => 0,
-    };
-    out.extend(digits.iter().skip(leading));
+    match number {
+        0..10 => out.push(digit(1)),
+        10..100 => out.extend_from_slice(&[digit(10), digit(1)]),
+        100..1000 => out.extend_from_slice(&[digit(100), digit(10), digit(1)]),
+        1000..10_000 => {
+            out.extend_from_slice(&[digit(1000), digit(100), digit(10), digit(1)]);
+        }
+        10_000.. => {
+            let digits = [digit(10_000), digit(1000), digit(100), digit(10), digit(1)];
+            out.extend_from_slice(&digits);
+        }
+    }
 }
 
 /// Appends `code` as four lower-case hex digits.
@@ -35,7 +38,11 @@ pub(crate) const fn hex_digits(byte: u8) -> [u8; 2] {
 
 /// `bytes` in lower-case hex.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    into_string(bytes.iter().copied().flat_map(hex_digits).collect())
+    let mut out = Vec::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        out.extend_from_slice(&hex_digits(*byte));
+    }
+    into_string(out)
 }
 
 /// Text that was put together from ASCII; anything else would come out with replacements.

@@ -18,6 +18,8 @@ pub(crate) struct Assembly {
     run: usize,
     /// Where that run ends.
     contiguous: usize,
+    /// How many bytes there were when neighbours were last joined.
+    joined_at: usize,
 }
 
 /// What became of inserted bytes.
@@ -72,13 +74,11 @@ impl Assembly {
                 next => {
                     let gap = next.map_or(rest.len(), |piece| piece.offset.saturating_sub(at));
                     let new = rest.get(..gap).unwrap_or(rest);
-                    match self.place(index, at, new) {
-                        Some(after) => index = after,
-                        None => {
-                            outcome.refused = true;
-                            break;
-                        }
-                    }
+                    let Some(after) = self.place(index, at, new) else {
+                        outcome.refused = true;
+                        break;
+                    };
+                    index = after;
                     new.len()
                 }
             };
@@ -87,6 +87,20 @@ impl Assembly {
         }
         self.extend_run();
         outcome
+    }
+
+    /// Whether `bytes` at `offset` differ from what is there; where nothing is, they do not.
+    pub(crate) fn disagrees(&self, offset: u64, bytes: &[u8]) -> bool {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = offset.saturating_add(bytes.len());
+        let first = self.pieces.partition_point(|piece| piece.end() <= offset);
+        let touched = self.pieces.iter().skip(first).take_while(|piece| piece.offset < end);
+        touched.into_iter().any(|piece| {
+            let inside = offset.saturating_sub(piece.offset);
+            let new = bytes.get(piece.offset.saturating_sub(offset)..).unwrap_or_default();
+            let (agrees, _) = self.overlap(*piece, inside, new);
+            !agrees
+        })
     }
 
     /// Bytes from offset 0 on without a hole.
@@ -142,7 +156,11 @@ impl Assembly {
     }
 
     /// Stores bytes that fill a hole; yields the index after them, `None` at [`MAX_PIECES`].
-    fn place(&mut self, index: usize, offset: usize, bytes: &[u8]) -> Option<usize> {
+    fn place(&mut self, mut index: usize, offset: usize, bytes: &[u8]) -> Option<usize> {
+        if self.pieces.len() >= MAX_PIECES {
+            self.join_neighbours();
+            index = self.pieces.partition_point(|piece| piece.end() <= offset);
+        }
         let start = self.bytes.len();
         if let Some(before) = index.checked_sub(1).and_then(|place| self.pieces.get_mut(place))
             && before.end() == offset
@@ -158,6 +176,30 @@ impl Assembly {
         self.bytes.extend_from_slice(bytes);
         self.pieces.insert(index, Piece { offset, start, length: bytes.len() });
         Some(index.saturating_add(1))
+    }
+
+    /// Puts the bytes in order, so that pieces without a hole between them become one. Copies all, so
+    /// it waits until [`JOIN_AFTER`] bytes have come since the last time.
+    fn join_neighbours(&mut self) {
+        if self.bytes.len() < self.joined_at.saturating_add(JOIN_AFTER) {
+            return;
+        }
+        let mut joined = Self { contiguous: self.contiguous, ..Self::default() };
+        joined.bytes.reserve_exact(self.bytes.len());
+        for piece in &self.pieces {
+            let start = joined.bytes.len();
+            let stored = self.bytes.get(piece.start..piece.stored_end()).unwrap_or_default();
+            joined.bytes.extend_from_slice(stored);
+            match joined.pieces.last_mut() {
+                Some(last) if last.end() == piece.offset => {
+                    last.length = last.length.saturating_add(piece.length);
+                }
+                _ => joined.pieces.push(Piece { start, ..*piece }),
+            }
+        }
+        joined.joined_at = joined.bytes.len();
+        joined.run = usize::from(joined.contiguous > 0);
+        *self = joined;
     }
 
     fn extend_run(&mut self) {
@@ -176,8 +218,11 @@ impl Assembly {
 /// Longest stream or message kept. Real hellos reach 16 KiB; hostile ones may try more, and nothing
 /// is learnt from them.
 pub(crate) const MAX_BYTES: usize = 64 * 1024;
-/// Most separate pieces kept: a hello of 1 KiB sent byte by byte in any order still fits.
+/// Most separate pieces kept: a hello of 4 KiB sent byte by byte in a random order has as many holes
+/// at most.
 const MAX_PIECES: usize = 1024;
+/// Bytes between two times of joining neighbours, so that its cost is a few bytes copied for each.
+const JOIN_AFTER: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -227,6 +272,17 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_byte_by_byte_in_any_order_fits() {
+        let mut assembly = Assembly::default();
+        let hello: Vec<u8> = (0..4096_u32).map(|place| place.to_le_bytes()[0]).collect();
+        // 4093 is prime, so that its multiples visit every place in a scattered order.
+        for place in (0..4096_usize).map(|step| step * 4093 % 4096) {
+            assert!(!assembly.insert(place as u64, &hello[place..=place]).refused);
+        }
+        assert_eq!(all(&assembly), hello);
+    }
+
+    #[test]
     fn pieces_past_the_bound_are_refused() {
         let mut assembly = Assembly::default();
         for place in 0..MAX_PIECES as u64 {
@@ -250,6 +306,7 @@ mod tests {
                     let kept = model[offset + place].get_or_insert(*byte);
                     conflict |= *kept != *byte;
                 }
+                prop_assert_eq!(assembly.disagrees(*offset as u64, bytes), conflict);
                 let outcome = assembly.insert(*offset as u64, bytes);
                 prop_assert_eq!(outcome, Inserted { conflict, refused: false });
             }

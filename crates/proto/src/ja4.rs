@@ -24,26 +24,65 @@ pub(crate) fn ja4(walk: &Walk<'_>, handshake: Handshake, offered_version: u16) -
     let ciphers = Sorted::new(walk.ciphers.len() / 2, codes(walk.ciphers));
     let kinds = || extensions(walk.extensions).map(|found| found.kind);
     let listed = kinds().filter(|kind| !matches!(*kind, extension::SERVER_NAME | extension::ALPN));
-    let sorted = Sorted::new(walk.extensions.len() / 4, listed);
-    let extension_count = kinds().filter(|kind| !is_grease(*kind)).count();
-    let lasting = |kind: &u16| !comes_with_resumption(*kind);
-    let lasting_count = kinds().filter(|kind| !is_grease(*kind) && lasting(kind)).count();
-
+    let listed = Sorted::new(walk.extensions.len() / 4, listed);
+    let count = kinds().filter(|kind| !is_grease(*kind)).count();
+    let passing = listed.codes().iter().filter(|kind| comes_with_resumption(**kind)).count();
     let prefix = |count| prefix(walk, handshake, offered_version, [ciphers.codes().len(), count]);
-    let raw = Raw::new(prefix(extension_count), &ciphers, sorted.codes().iter(), walk);
-    let hashed = raw.hashed();
-    let stable = if lasting_count == extension_count {
+
+    let mut raw = Vec::with_capacity(raw_length(walk));
+    raw.extend_from_slice(&prefix(count));
+    let cipher_hash = push_part(&mut raw, |raw| push_list(raw, ciphers.codes().iter().copied()));
+    let extension_hash =
+        push_part(&mut raw, |raw| push_extensions(raw, listed.codes().iter(), walk));
+    let hashed = [&prefix(count)[..], b"_", &cipher_hash, b"_", &extension_hash].concat();
+    let stable = if passing == 0 {
         hashed.clone()
     } else {
-        let kept = sorted.codes().iter().filter(|kind| lasting(kind));
-        Raw::new(prefix(lasting_count), &ciphers, kept, walk).hashed()
+        let lasting = listed.codes().iter().filter(|kind| !comes_with_resumption(**kind));
+        let mut part = Vec::with_capacity(raw_length(walk));
+        let extension_hash = push_part(&mut part, |part| push_extensions(part, lasting, walk));
+        [&prefix(count - passing)[..], b"_", &cipher_hash, b"_", &extension_hash].concat()
     };
-    let repeated_extension = sorted.codes().windows(2).any(|pair| matches!(pair, [a, b] if a == b));
+    let repeated_extension = listed.codes().windows(2).any(|pair| matches!(pair, [a, b] if a == b));
     Ja4 {
         hashed: into_string(hashed),
-        raw: into_string(raw.text),
+        raw: into_string(raw),
         stable: into_string(stable),
         repeated_extension,
+    }
+}
+
+/// Bytes of the raw form, or a few more.
+const fn raw_length(walk: &Walk<'_>) -> usize {
+    let codes = walk.ciphers.len() / 2 + walk.extensions.len() / 4;
+    codes.saturating_add(walk.signature_algorithms.len() / 2).saturating_mul(5).saturating_add(16)
+}
+
+/// Appends `_` and what `push` appends; the first 12 hex digits of the SHA-256 of the latter, or zeros
+/// if it is nothing.
+fn push_part(raw: &mut Vec<u8>, push: impl FnOnce(&mut Vec<u8>)) -> [u8; 12] {
+    raw.push(b'_');
+    let start = raw.len();
+    push(raw);
+    let part = raw.get(start..).unwrap_or_default();
+    let mut digits = [b'0'; 12];
+    if !part.is_empty() {
+        let digest = Sha256::digest(part);
+        for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(&digest) {
+            *pair = hex_digits(*byte);
+        }
+    }
+    digits
+}
+
+/// The extension kinds and, behind another `_`, the signature algorithms, if there are any.
+fn push_extensions<'k>(out: &mut Vec<u8>, kinds: impl Iterator<Item = &'k u16>, walk: &Walk<'_>) {
+    push_list(out, kinds.copied());
+    let mut algorithms =
+        codes(walk.signature_algorithms).filter(|code| !is_grease(*code)).peekable();
+    if algorithms.peek().is_some() {
+        out.push(b'_');
+        push_list(out, algorithms);
     }
 }
 
@@ -121,63 +160,6 @@ const fn comes_with_resumption(kind: u16) -> bool {
             | extension::PRE_SHARED_KEY
             | extension::EARLY_DATA
     )
-}
-
-/// The raw form, `prefix_ciphers_extensions[_algorithms]`, and where its lists lie.
-struct Raw {
-    text: Vec<u8>,
-    ciphers_end: usize,
-    has_extensions: bool,
-}
-
-impl Raw {
-    fn new<'c>(
-        prefix: [u8; 10],
-        ciphers: &Sorted,
-        kinds: impl Iterator<Item = &'c u16>,
-        walk: &Walk<'_>,
-    ) -> Self {
-        let algorithms = || codes(walk.signature_algorithms).filter(|code| !is_grease(*code));
-        let listed = ciphers.codes().len() + walk.extensions.len() / 4;
-        let bytes = listed.saturating_mul(5) + walk.signature_algorithms.len().saturating_mul(3);
-        let mut text = Vec::with_capacity(bytes.saturating_add(16));
-        text.extend_from_slice(&prefix);
-        text.push(b'_');
-        push_list(&mut text, ciphers.codes().iter().copied());
-        let ciphers_end = text.len();
-        text.push(b'_');
-        push_list(&mut text, kinds.copied());
-        let has_extensions = text.len() > ciphers_end + 1;
-        if algorithms().next().is_some() {
-            text.push(b'_');
-            push_list(&mut text, algorithms());
-        }
-        Self { text, ciphers_end, has_extensions }
-    }
-
-    /// The raw form with each list replaced by the first 12 hex digits of its SHA-256.
-    fn hashed(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(36);
-        let (head, tail) =
-            self.text.split_at_checked(self.ciphers_end).unwrap_or((&self.text, &[]));
-        let (prefix, ciphers) = head.split_at_checked(10).unwrap_or((head, &[]));
-        let ciphers = ciphers.get(1..).unwrap_or_default();
-        out.extend_from_slice(prefix);
-        out.push(b'_');
-        push_hash(&mut out, ciphers, !ciphers.is_empty());
-        out.push(b'_');
-        push_hash(&mut out, tail.get(1..).unwrap_or_default(), self.has_extensions);
-        out
-    }
-}
-
-fn push_hash(out: &mut Vec<u8>, list: &[u8], has_codes: bool) {
-    if has_codes {
-        let digest = Sha256::digest(list);
-        out.extend(digest.iter().take(6).copied().flat_map(hex_digits));
-    } else {
-        out.extend_from_slice(b"000000000000");
-    }
 }
 
 fn push_list(out: &mut Vec<u8>, list: impl Iterator<Item = u16>) {

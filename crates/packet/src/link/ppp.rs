@@ -74,7 +74,7 @@ pub(crate) fn pppoe<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
     if code != 0 {
         return Err(Discard::NotIp(NotIp::Control));
     }
-    walk.rest.declare(usize::from(u16::from_be_bytes([len0, len1])));
+    walk.rest.trim(usize::from(u16::from_be_bytes([len0, len1])));
     walk.context.enter_tunnel(TunnelKind::Pppoe, u32::from(u16::from_be_bytes([id0, id1])));
     ppp(walk)
 }

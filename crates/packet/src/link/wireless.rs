@@ -158,7 +158,7 @@ fn first_of_aggregate(walk: &mut Walk<'_, '_>) -> Result<(), Discard> {
         src: MacAddress([s0, s1, s2, s3, s4, s5]),
         dst: MacAddress([d0, d1, d2, d3, d4, d5]),
     });
-    walk.rest.declare(usize::from(u16::from_be_bytes([len0, len1])));
+    walk.rest.trim(usize::from(u16::from_be_bytes([len0, len1])));
     Ok(())
 }
 

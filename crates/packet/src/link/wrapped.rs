@@ -23,7 +23,7 @@ pub(crate) fn nflog<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
         }
         if kind == NFLOG_PAYLOAD {
             walk.rest.header::<4>(Layer::Link)?;
-            walk.rest.declare(len - 4);
+            walk.rest.trim(len - 4);
             return Ok(Step::Next(Next::Ip));
         }
         walk.rest.take(len.next_multiple_of(4), Layer::Link)?;

@@ -85,7 +85,7 @@ fn pptp<'a>(walk: &mut Walk<'a, '_>, flags: u16) -> Result<Step<'a>, Discard> {
     if flags & flag::ACKNOWLEDGMENT != 0 {
         walk.rest.header::<4>(Layer::Tunnel)?;
     }
-    walk.rest.declare(usize::from(u16::from_be_bytes([len0, len1])));
+    walk.rest.trim(usize::from(u16::from_be_bytes([len0, len1])));
     walk.context.enter_tunnel(TunnelKind::Gre, u32::from(u16::from_be_bytes([call0, call1])));
     link::ppp(walk)
 }

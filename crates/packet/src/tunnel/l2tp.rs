@@ -46,7 +46,7 @@ fn version_2(walk: &mut Walk<'_, '_>, flags: u16, whole: Span<'_>) -> Result<Nex
         if len > whole.wire_len() {
             return Err(Discard::Malformed(Layer::Tunnel));
         }
-        walk.rest.declare(rest);
+        walk.rest.trim(rest);
     }
     let [_, _, session0, session1] = *walk.rest.header(Layer::Tunnel)?;
     if flags & flag::SEQUENCE != 0 {

@@ -63,7 +63,7 @@ fn gtp_u(walk: &mut Walk<'_, '_>) -> Result<Next, Discard> {
     if !is_version_1 || message != GTP_USER_PACKET || len > walk.rest.wire_len() {
         return Err(Discard::NotIp(NotIp::Control));
     }
-    walk.rest.declare(len);
+    walk.rest.trim(len);
     walk.context.enter_tunnel(TunnelKind::GtpU, u32::from_be_bytes(id));
     let has_options = flags & 0x07 != 0;
     if has_options {

@@ -33,6 +33,11 @@ impl CryptoStream {
         self.assembly.insert(offset, bytes)
     }
 
+    /// Whether a piece differs from what is there.
+    pub(crate) fn disagrees(&self, offset: u64, bytes: &[u8]) -> bool {
+        self.assembly.disagrees(offset, bytes)
+    }
+
     /// The next whole message, `None` until it is there.
     pub(crate) fn next_message(&mut self) -> Result<Option<Message<'_>>, Oversized> {
         let body_at = self.next.saturating_add(HEADER);

@@ -98,8 +98,8 @@ impl Hunt {
 
     /// Reads the bytes that are left behind for lines that ask for TLS.
     fn pass(&mut self, bytes: &[u8], context: &mut Context<'_>) {
-        for byte in bytes {
-            self.line.push(*byte);
+        for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'>')) {
+            self.line.push(piece);
             if self.line.is_at_start() {
                 context.conversation.continue_with(self.line.text());
             }
@@ -122,17 +122,26 @@ impl Default for Line {
 }
 
 impl Line {
-    fn push(&mut self, byte: u8) {
-        if self.ended || byte == b'<' {
+    /// Takes in bytes of which only the last may end a line.
+    fn push(&mut self, piece: &[u8]) {
+        if self.ended {
             self.length = 0;
         }
-        self.ended = matches!(byte, b'\n' | b'>');
-        if let Some(slot) = self.text.get_mut(self.length)
-            && !matches!(byte, b'\r' | b'\n')
-        {
-            *slot = byte;
-            self.length += 1;
+        self.ended = matches!(piece, [.., b'\n' | b'>']);
+        let tag = piece.iter().rposition(|byte| *byte == b'<');
+        let piece = match tag.and_then(|at| piece.get(at..)) {
+            Some(tag) => {
+                self.length = 0;
+                tag
+            }
+            None => piece,
+        };
+        let room = self.text.get_mut(self.length..).unwrap_or_default();
+        let text = piece.trim_ascii_end();
+        for (slot, byte) in room.iter_mut().zip(text) {
+            *slot = *byte;
         }
+        self.length = LINE_BYTES.min(self.length + text.len());
     }
 
     /// Whether the next byte begins a line.
@@ -224,8 +233,8 @@ mod tests {
     fn lines_and_tags_are_told_apart() {
         let mut line = Line::default();
         let mut seen = Vec::new();
-        for byte in b"EHLO a\r\n<stream><starttls xmlns='x'/>b" {
-            line.push(*byte);
+        for piece in [&b"EH"[..], b"LO a\r\n", b"xy<stream>", b"<starttls", b" xmlns='x'/>", b"b"] {
+            line.push(piece);
             if line.is_at_start() {
                 seen.push(line.text().to_vec());
             }
