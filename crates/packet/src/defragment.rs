@@ -71,6 +71,9 @@ struct Datagram {
     head: Option<(Context, u8)>,
     wire_len: u32,
     checksum_ok: bool,
+    /// Fragments that came again after it was complete: a mirror port's second copy, or another
+    /// datagram of the same number that begins alike.
+    again: Option<Box<Datagram>>,
 }
 
 /// Bytes of `arrived`.
@@ -121,49 +124,82 @@ impl Defragmenter {
     pub(crate) fn insert(&mut self, fragment: &Fragment<'_>) -> Result<Whole, Discard> {
         self.counters.fragments += 1;
         check(fragment).map_err(Discard::FragmentRefused)?;
-        let now = fragment.context.ts;
-        self.expire(now);
-        let birth = self.births;
-        let datagram =
-            self.datagrams.entry(fragment.key).or_insert_with(|| Datagram::new(birth, now));
-        if datagram.is_complete() {
-            if datagram.holds(fragment) {
-                return Err(Discard::FragmentRefused(FragmentRefusal::Duplicate));
-            }
-            // Another datagram of the same number.
-            self.held_bytes = self.held_bytes.saturating_sub(datagram.cost());
-            *datagram = Datagram::new(birth, now);
-        }
-        if datagram.birth == birth {
-            self.births += 1;
-            self.incomplete.insert(birth, fragment.key);
-            self.held_bytes += datagram.cost();
+        self.expire(fragment.context.ts);
+        let outcome = if self.repeats(fragment) {
+            Err(Discard::FragmentRefused(FragmentRefusal::Duplicate))
+        } else {
+            self.add(fragment)
+        };
+        self.make_room();
+        outcome
+    }
+
+    /// Whether the fragment only repeats a part of a datagram that is complete.
+    fn repeats(&mut self, fragment: &Fragment<'_>) -> bool {
+        let Some(datagram) = self.datagrams.get_mut(&fragment.key) else { return false };
+        if !datagram.is_complete() {
+            return false;
         }
         let before = datagram.cost();
+        let repeats = datagram.repeat(fragment);
+        self.held_bytes = (self.held_bytes + datagram.cost()).saturating_sub(before);
+        repeats
+    }
+
+    fn add(&mut self, fragment: &Fragment<'_>) -> Result<Whole, Discard> {
+        let (key, now) = (fragment.key, fragment.context.ts);
+        let is_open = self.datagrams.get(&key).is_some_and(|datagram| {
+            let age = now.saturating_since(datagram.first_seen);
+            !datagram.is_complete() && age <= self.config.timeout
+        });
+        if !is_open {
+            self.open(key, now);
+        }
+        let Some(datagram) = self.datagrams.get_mut(&key) else {
+            return Err(Discard::FragmentHeld);
+        };
+        let before = datagram.cost();
         let added = datagram.add(fragment, self.config.overlap, &mut self.counters);
-        self.held_bytes += datagram.cost() - before;
-        let complete = datagram.is_complete().then(|| (datagram.birth, datagram.whole(fragment)));
-        match (added, complete) {
-            (Err(FragmentRefusal::Overlap), _)
-                if self.config.overlap == OverlapPolicy::DropDatagram =>
-            {
-                self.counters.dropped += 1;
-                self.remove(fragment.key);
-                Err(Discard::FragmentRefused(FragmentRefusal::Overlap))
-            }
-            (Err(refusal), _) => Err(Discard::FragmentRefused(refusal)),
-            (Ok(()), Some((birth, Some(whole)))) => {
+        self.held_bytes = (self.held_bytes + datagram.cost()).saturating_sub(before);
+        let birth = datagram.birth;
+        let whole = if datagram.is_complete() { datagram.whole(fragment) } else { None };
+        match (added, whole) {
+            (Ok(()), Some(whole)) => {
                 self.counters.reassembled += 1;
                 self.incomplete.remove(&birth);
-                self.complete.push_back((now, birth, fragment.key));
-                self.make_room();
+                self.complete.push_back((now, birth, key));
+                if self.complete.len() > MAX_COMPLETE {
+                    self.drop_oldest_complete();
+                }
                 Ok(whole)
             }
-            (Ok(()), _) => {
-                self.make_room();
-                Err(Discard::FragmentHeld)
+            (Ok(()), None) => Err(Discard::FragmentHeld),
+            (Err(refusal), _) => {
+                let drops = self.config.overlap == OverlapPolicy::DropDatagram;
+                if refusal == FragmentRefusal::Overlap && drops {
+                    self.counters.dropped += 1;
+                    self.remove(key);
+                }
+                Err(Discard::FragmentRefused(refusal))
             }
         }
+    }
+
+    /// Begins a datagram in the place of one that is complete or too old, if there is one.
+    fn open(&mut self, key: FragmentKey, now: Timestamp) {
+        let old = self.remove(key);
+        let too_old = old.as_ref().is_some_and(|old| !old.is_complete());
+        self.counters.timed_out += u64::from(too_old);
+        let birth = self.births;
+        self.births += 1;
+        // The new one may have begun like the old.
+        let begun = match old.and_then(|old| old.again) {
+            Some(again) => Datagram { birth, ..*again },
+            None => Datagram::new(birth, now),
+        };
+        self.held_bytes += begun.cost();
+        self.incomplete.insert(birth, key);
+        self.datagrams.insert(key, begun);
     }
 
     /// Drops what is too old at `now`.
@@ -206,11 +242,11 @@ impl Defragmenter {
         true
     }
 
-    fn remove(&mut self, key: FragmentKey) {
-        if let Some(datagram) = self.datagrams.remove(&key) {
-            self.held_bytes = self.held_bytes.saturating_sub(datagram.cost());
-            self.incomplete.remove(&datagram.birth);
-        }
+    fn remove(&mut self, key: FragmentKey) -> Option<Datagram> {
+        let datagram = self.datagrams.remove(&key)?;
+        self.held_bytes = self.held_bytes.saturating_sub(datagram.cost());
+        self.incomplete.remove(&datagram.birth);
+        Some(datagram)
     }
 }
 
@@ -226,22 +262,35 @@ impl Datagram {
             head: None,
             wire_len: 0,
             checksum_ok: true,
+            again: None,
         }
     }
 
     /// Memory that it takes, in bytes, roughly.
     fn cost(&self) -> usize {
-        DATAGRAM_COST + self.arrived.len() + self.pieces.len() * PIECE_COST
+        let again = self.again.as_ref().map_or(0, |again| again.cost());
+        DATAGRAM_COST + self.arrived.len() + self.pieces.len() * PIECE_COST + again
     }
 
     fn is_complete(&self) -> bool {
         self.end.is_some_and(|end| self.covered == end)
     }
 
-    /// Whether the fragment brings nothing but bytes that are there.
-    fn holds(&self, fragment: &Fragment<'_>) -> bool {
+    /// Whether the fragment repeats a part of this complete datagram; notes it as the start of
+    /// another until all parts were repeated.
+    fn repeat(&mut self, fragment: &Fragment<'_>) -> bool {
         let addition = self.addition(fragment);
-        addition.gaps.is_empty() && !addition.conflicts
+        if !addition.gaps.is_empty() || addition.conflicts {
+            return false;
+        }
+        let now = fragment.context.ts;
+        let again = self.again.get_or_insert_with(|| Box::new(Datagram::new(0, now)));
+        let mut uncounted = FragmentCounters::default();
+        let _ = again.add(fragment, OverlapPolicy::FirstWins, &mut uncounted);
+        if again.is_complete() {
+            self.again = None;
+        }
+        true
     }
 
     fn add(
@@ -360,6 +409,10 @@ const MAX_DATAGRAM: usize = 65_535;
 /// How long a complete datagram is remembered, so that a mirror port's second copy of its
 /// fragments does not start another.
 const DUPLICATE_WINDOW: Duration = Duration::from_millis(100);
+
+/// How many complete datagrams are remembered: a second copy follows its first closely, and where
+/// packet time stands still nothing else would make them go.
+const MAX_COMPLETE: usize = 4096;
 
 /// Memory for an incomplete datagram besides its bytes: its place in three tables.
 const DATAGRAM_COST: usize = 768;

@@ -1,6 +1,7 @@
 //! What bytes look like, where a tunnel header does not say what it carries. Knows only how
 //! headers begin and how long they claim to be.
 
+use crate::Layer;
 use crate::checksum;
 use crate::link::{ether_type, is_vlan};
 use crate::span::Span;
@@ -27,16 +28,37 @@ pub(crate) fn is_ipv6(span: Span<'_>) -> bool {
     first >> 4 == 6 && IPV6_HEADER + payload_len <= span.wire_len()
 }
 
+/// Whether an IPv6 packet here ends where the span does.
+pub(crate) fn is_filling_ipv6(span: Span<'_>) -> bool {
+    let Some(&[_, _, _, _, len0, len1]) = span.peek() else { return false };
+    let payload_len = usize::from(u16::from_be_bytes([len0, len1]));
+    is_ipv6(span) && IPV6_HEADER + payload_len == span.wire_len()
+}
+
 /// Whether an Ethernet frame seems to start here: its type is known, and what follows fits it.
 pub(crate) fn is_ethernet(span: Span<'_>) -> bool {
     let mut rest = span;
-    let Ok([.., kind0, kind1]) = rest.header::<14>(crate::Layer::Link) else { return false };
-    match u16::from_be_bytes([*kind0, *kind1]) {
+    let Ok([.., kind0, kind1]) = rest.header::<14>(Layer::Link) else { return false };
+    let mut kind = u16::from_be_bytes([*kind0, *kind1]);
+    while is_vlan(kind) {
+        let Ok(&[_, _, kind0, kind1]) = rest.header(Layer::Link) else { return false };
+        kind = u16::from_be_bytes([kind0, kind1]);
+    }
+    fits(kind, rest)
+}
+
+/// Whether what follows a type field fits it.
+fn fits(kind: u16, rest: Span<'_>) -> bool {
+    match kind {
         ether_type::IPV4 => is_ipv4(rest),
         ether_type::IPV6 => is_ipv6(rest),
         ether_type::ARP => matches!(rest.peek(), Some([0x00, 0x01, 0x08, 0x00])),
-        // A logical link header follows, whose length is given.
-        length @ 3..=1500 => usize::from(length) <= rest.wire_len(),
+        // A logical link header follows, whose length is given: SNAP, spanning tree, IS-IS.
+        length @ 3..=1500 => {
+            let known =
+                matches!(rest.peek(), Some([0xaa, 0xaa, 3] | [0x42, 0x42, 3] | [0xfe, 0xfe, 3]));
+            known && usize::from(length) <= rest.wire_len()
+        }
         ether_type::MPLS
         | ether_type::MPLS_UPSTREAM
         | ether_type::PPPOE_DISCOVERY
@@ -47,7 +69,7 @@ pub(crate) fn is_ethernet(span: Span<'_>) -> bool {
         | ether_type::CISCO_METADATA
         | ether_type::NSH
         | ether_type::PROVIDER_BACKBONE => true,
-        kind => is_vlan(kind),
+        _ => false,
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) fn mpls<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
     match first >> 4 {
         // A station whose address starts with 4 or 6 could stand here too.
         4 if guess::is_summed_ipv4(walk.rest) || !is_ethernet => Ok(Step::Next(Next::Ipv4)),
-        6 if guess::is_ipv6(walk.rest) || !is_ethernet => Ok(Step::Next(Next::Ipv6)),
+        6 if guess::is_filling_ipv6(walk.rest) || !is_ethernet => Ok(Step::Next(Next::Ipv6)),
         0 => pseudowire(walk),
         _ if is_ethernet => Ok(Step::Next(Next::Ethernet)),
         // The pseudowire's own channel (RFC 4385, section 5).
