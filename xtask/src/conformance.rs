@@ -156,9 +156,14 @@ fn key_of(row: &Value) -> Key {
 
 /// Which candidate answers the expected row.
 fn choose(row: &Row, candidates: &[&Value]) -> Option<usize> {
+    let number = |value: &Value| value.get("hello_no").map(ToString::to_string);
     let same = |field: &str| {
         let wanted = cell(row, field);
-        candidates.iter().position(|value| !wanted.is_empty() && text(value, field) == wanted)
+        let is = |value: &Value| !wanted.is_empty() && text(value, field) == wanted;
+        // Of equal hellos (DTLS sends one again with a cookie), the one of the same number.
+        let numbered = |value: &Value| number(value).as_deref() == Some(cell(row, "hello_no"));
+        let exact = candidates.iter().position(|value| is(value) && numbered(value));
+        exact.or_else(|| candidates.iter().position(|value| is(value)))
     };
     same("ja4").or_else(|| same("ja3")).or((!candidates.is_empty()).then_some(0))
 }

@@ -12,6 +12,10 @@ use dwell_proto::{Anomaly, Fact, Observed};
 use crate::event::{Event, EventKind, FlowSnapshot};
 use crate::inspection::{Inspection, Trust};
 
+/// A longer frame was put together by the network card or the kernel from several segments (LRO,
+/// GRO, TSO), whose checksum is nobody's: Ethernet's 1518 bytes with tags and tunnels to spare.
+const MAX_ORDINARY_FRAME: u32 = 1600;
+
 /// What the engine remembers of a flow beside its counters.
 #[derive(Debug, Default)]
 pub(crate) struct FlowContext {
@@ -271,6 +275,7 @@ fn checksum_ok(flow: &mut Flow<FlowContext>, direction: Direction, pdu: &Pdu<'_>
     }
     match pdu.transport_checksum() {
         Checksum::Valid => flow.checksum_tolerated(direction, true),
+        Checksum::Invalid if pdu.wire_len > MAX_ORDINARY_FRAME => true,
         Checksum::Invalid => flow.checksum_tolerated(direction, false),
         Checksum::Unverifiable => true,
     }
