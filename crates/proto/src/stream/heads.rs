@@ -2,6 +2,8 @@
 //!
 //! Knows message framing (RFC 9112, section 6.3). What the heads say is known elsewhere.
 
+use memchr::memchr;
+
 use super::conversation::{Asked, Context};
 use crate::facts::{Anomaly, Fact, Preamble};
 use crate::http::{self, Framing, Head};
@@ -69,18 +71,22 @@ impl Heads {
 
     /// Where the empty line that ends the head ends; looks at no byte twice.
     fn end_of_head(&mut self, input: &[u8]) -> Option<usize> {
-        for byte in input.get(self.read..).unwrap_or_default() {
-            self.read += 1;
-            match byte {
-                b'\n' if self.line_is_empty && self.begun => return Some(self.read),
-                b'\n' => self.line_is_empty = true,
-                b'\r' => {}
-                _ => {
-                    self.line_is_empty = false;
-                    self.begun = true;
-                }
+        let is_blank = |bytes: &[u8]| bytes.iter().all(|byte| *byte == b'\r');
+        let mut rest = input.get(self.read..).unwrap_or_default();
+        while let Some(at) = memchr(b'\n', rest) {
+            let (line, after) = rest.split_at(at + 1);
+            rest = after;
+            self.read += line.len();
+            let is_empty = self.line_is_empty && is_blank(line.split_at(at).0);
+            if is_empty && self.begun {
+                return Some(self.read);
             }
+            self.begun |= !is_empty;
+            self.line_is_empty = true;
         }
+        self.read += rest.len();
+        self.line_is_empty &= is_blank(rest);
+        self.begun |= !self.line_is_empty;
         None
     }
 

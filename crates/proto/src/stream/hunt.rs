@@ -4,6 +4,8 @@
 //! is found is only believed once a whole hello proves sound; until then the bytes are kept, so that
 //! a decoy costs nothing but its own bytes.
 
+use memchr::{memchr, memchr2, memrchr};
+
 use super::conversation::Context;
 use super::records::{ContentType, RECORD_HEADER, message, record_header};
 use super::tls::{TlsSide, Trial};
@@ -52,7 +54,7 @@ impl Hunt {
                 }
             }
             let searched = rest.get(..room - passed).unwrap_or(rest);
-            let Some(at) = searched.iter().position(|byte| *byte == HANDSHAKE) else {
+            let Some(at) = memchr(HANDSHAKE, searched) else {
                 self.pass(searched, context);
                 return Hunted::Passed(passed + searched.len());
             };
@@ -98,11 +100,15 @@ impl Hunt {
 
     /// Reads the bytes that are left behind for lines that ask for TLS.
     fn pass(&mut self, bytes: &[u8], context: &mut Context<'_>) {
-        for piece in bytes.split_inclusive(|byte| matches!(byte, b'\n' | b'>')) {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let end = memchr2(b'\n', b'>', rest).map_or(rest.len(), |at| at + 1);
+            let (piece, after) = rest.split_at(end);
             self.line.push(piece);
             if self.line.is_at_start() {
                 context.conversation.continue_with(self.line.text());
             }
+            rest = after;
         }
     }
 }
@@ -128,7 +134,7 @@ impl Line {
             self.length = 0;
         }
         self.ended = matches!(piece, [.., b'\n' | b'>']);
-        let tag = piece.iter().rposition(|byte| *byte == b'<');
+        let tag = memrchr(b'<', piece);
         let piece = match tag.and_then(|at| piece.get(at..)) {
             Some(tag) => {
                 self.length = 0;
