@@ -1,7 +1,7 @@
 //! Benchmark traffic: the same for a seed, in time order, sound on the wire and mixed as it says.
 //! Frames are read by etherparse, which shares no code with the generator.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests too")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "the helpers of tests are tests too")]
 
 use std::collections::{BTreeMap, BTreeSet};
 
