@@ -93,10 +93,6 @@ impl StreamInspector {
 
     /// Ends the reading of a side once the other has shown that it is of no more use.
     fn settle(&mut self) {
-        if self.conversation.closed {
-            self.originator.finish();
-            self.responder.finish();
-        }
         if self.conversation.is_answered() {
             for side in [&mut self.originator, &mut self.responder] {
                 if matches!(&side.stage, Stage::Tls(tls) if tls.is_client()) {
@@ -105,11 +101,10 @@ impl StreamInspector {
             }
         }
         let gave_up = self.originator.gave_up || self.responder.gave_up;
-        if gave_up && self.conversation.dialect().is_none() {
+        let is_known = self.conversation.dialect().is_some() || self.conversation.client_hellos > 0;
+        if gave_up && !is_known {
             for side in [&mut self.originator, &mut self.responder] {
-                if matches!(side.stage, Stage::Start(_) | Stage::Hunt(_))
-                    && self.conversation.client_hellos == 0
-                {
+                if matches!(side.stage, Stage::Hunt(_)) {
                     side.finish();
                 }
             }
@@ -250,7 +245,7 @@ impl Side {
             Stage::Finished => Step { used: input.len(), next: Next::More },
             Stage::Start(start) => {
                 let beginning = start.step(input, context);
-                self.begin(beginning, input, context)
+                self.begin(beginning, input)
             }
             Stage::Tls(tls) => {
                 let mut rest = input;
@@ -283,7 +278,7 @@ impl Side {
         }
     }
 
-    fn begin(&mut self, beginning: Beginning, input: &[u8], context: &mut Context<'_>) -> Step {
+    fn begin(&mut self, beginning: Beginning, input: &[u8]) -> Step {
         let (used, stage) = match beginning {
             Beginning::Unclear => return Step { used: 0, next: Next::More },
             Beginning::Tls => (0, Stage::Tls(Box::default())),
@@ -301,10 +296,7 @@ impl Side {
                     (length, Stage::Start(Start::default()))
                 }
             }
-            Beginning::Opaque => {
-                context.conversation.closed = true;
-                (0, Stage::Finished)
-            }
+            Beginning::Opaque => (0, Stage::Finished),
             Beginning::Unknown => (0, Stage::Hunt(Hunt::default())),
         };
         let there = used.min(input.len());

@@ -18,8 +18,6 @@ pub(crate) struct Conversation {
     pub(crate) socks: Socks,
     /// HTTP/1 requests and responses.
     pub(crate) http: HttpExchange,
-    /// Whether nothing more can come of either side: another protocol has taken over for good.
-    pub(crate) closed: bool,
     greeting: Option<Dialect>,
     spoken: Option<Dialect>,
     asked_for_tls: Option<Dialect>,

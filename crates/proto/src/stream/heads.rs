@@ -131,12 +131,9 @@ fn response(bytes: &[u8], context: &mut Context<'_>) -> Read {
     }
     let status = fact.status;
     context.report(Fact::HttpResponse(Box::new(fact)));
-    if status == SWITCHING_PROTOCOLS && framing.upgrades_to_tls {
-        return Read::Tunnel(bytes.len());
-    }
+    // Whatever protocol was agreed on, what comes may be TLS: some tunnels only pretend to upgrade.
     if status == SWITCHING_PROTOCOLS {
-        context.conversation.closed = true;
-        return Read::Finished;
+        return Read::Tunnel(bytes.len());
     }
     if (100..200).contains(&status) {
         return Read::Message { head: bytes.len(), body: 0 };

@@ -25,7 +25,7 @@ pub(crate) enum Beginning {
     HttpResponses,
     /// A message of so many bytes in front of something else.
     Preamble(usize),
-    /// A protocol in which no TLS hello and no readable head can come.
+    /// A protocol that sends no TLS hello and no readable head.
     Opaque,
     /// Anything else: to be searched.
     Unknown,

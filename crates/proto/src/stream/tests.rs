@@ -86,7 +86,8 @@ fn anomalies(facts: &[Observed]) -> Vec<Anomaly> {
 
 #[test]
 fn an_unknown_protocol_is_given_up_after_the_search() {
-    let (inspector, facts) = play(&vec![client(vec![0xee; MAX_SEARCHED])], 1460);
+    let script = vec![server([0x7f; 4]), client(vec![0xee; MAX_SEARCHED])];
+    let (inspector, facts) = play(&script, 1460);
     assert!(!inspector.wants(CLIENT) && !inspector.wants(SERVER));
     assert!(facts.is_empty());
     assert_eq!(inspector.held_bytes(), 0);
@@ -96,8 +97,17 @@ fn an_unknown_protocol_is_given_up_after_the_search() {
 
 #[test]
 fn ssh_is_given_up_at_its_first_line() {
-    let (inspector, _) = play(&vec![server("SSH-2.0-OpenSSH_9.9\r\n")], 1);
+    let banner = "SSH-2.0-OpenSSH_9.9\r\n";
+    let (inspector, _) = play(&vec![server(banner), client(banner)], 1);
     assert!(!inspector.wants(CLIENT) && !inspector.wants(SERVER));
+}
+
+#[test]
+fn what_one_side_pretends_does_not_hide_the_other() {
+    for front in [&b"SSH-2.0-x\r\n"[..], &[0xee; 20_000], &record(23, 0x0303, &[1; 20])] {
+        let found = facts(&vec![server(front), client(hello())]);
+        assert_eq!(ja4s(&found), [sample::JA4]);
+    }
 }
 
 #[test]

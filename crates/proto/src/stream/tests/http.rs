@@ -77,18 +77,33 @@ fn heads_that_many_servers_take_are_read() {
     check("GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n");
 }
 
+const UPGRADE: &str =
+    "GET /s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
+
 #[test]
-fn a_websocket_takes_the_connection_over() {
-    let upgrade = "GET /s HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-    let script = vec![
-        client(upgrade),
-        server("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"),
-    ];
+fn a_websocket_is_noted_and_given_up_after_the_search() {
+    let frame = [&[0x82, 0xfe, 0x10, 0x00][..], &[0xee; 4100]].concat();
+    let script =
+        vec![client(UPGRADE), server(SWITCHED), client(frame.repeat(3)), server(frame.repeat(3))];
     let found = facts(&script);
+    assert_eq!(found.len(), 2);
     let Fact::HttpRequest(request) = &found[0].fact else { panic!("{found:?}") };
     assert!(request.websocket);
     let (inspector, _) = play(&script, 1460);
     assert!(!inspector.wants(CLIENT) && !inspector.wants(SERVER));
+}
+
+#[test]
+fn tls_behind_a_pretended_upgrade_is_found() {
+    let script = vec![
+        client(UPGRADE),
+        server(SWITCHED),
+        client(hello()),
+        server(record(22, 0x0303, &server_hello_13(false))),
+    ];
+    let found = facts(&script);
+    assert_eq!((ja4s(&found).len(), answers(&found).len()), (1, 1));
 }
 
 /// RFC 2817, section 3.
@@ -111,8 +126,7 @@ fn http_2_in_the_clear_is_noted() {
     let script = vec![client("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")];
     assert_eq!(facts(&script)[0].fact, Fact::Http2Preface);
     assert_eq!(facts(&script).len(), 1);
-    let (inspector, _) = play(&script, 1460);
-    assert!(!inspector.wants(CLIENT) && !inspector.wants(SERVER));
+    assert!(!play(&script, 1460).0.wants(CLIENT));
 }
 
 #[test]
