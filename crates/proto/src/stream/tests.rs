@@ -165,6 +165,17 @@ fn any_script() -> impl Strategy<Value = Script> {
         Just(b"EHLO a\r\nSTARTTLS\r\n".to_vec()),
         Just(vec![5, 1, 0, 5, 1, 0, 1, 192, 0, 2, 1, 1, 187]),
         Just(vec![0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f]),
+        Just(b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n".to_vec()),
+        Just(b"\x04\x01\x01\xbb\x00\x00\x00\x09me\0a.example\0".to_vec()),
+        Just(vec![3, 0, 0, 11, 6, 0xe0, 0, 0, 0, 0, 0]),
+        Just(
+            [&[0x30, 0x1d, 2, 1, 2, 0x77, 0x18, 0x80, 0x16][..], b"1.3.6.1.4.1.1466.20037"]
+                .concat()
+        ),
+        Just([&[32, 0, 0, 1, 5, 0xae][..], &[0; 30]].concat()),
+        Just(vec![0x12, 1, 0, 20, 0, 0, 0, 0, 0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xff, 9]),
+        Just([&[0x80, 46, 1, 3, 1, 0, 21, 0, 0, 0, 16][..], &[9; 37]].concat()),
+        Just(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec()),
         Just(vec![22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3]),
         proptest::collection::vec(any::<u8>(), 0..40),
     ];
