@@ -260,14 +260,17 @@ impl Side {
                 let read = heads.step(input, context);
                 self.after_head(read)
             }
-            Stage::Hunt(hunt) => match hunt.step(input, room(self.searched, context), context) {
-                Hunted::Passed(used) => self.passed(used, context),
-                Hunted::Tls(tls, used) => {
-                    let finished = tls.is_finished();
-                    let stage = if finished { Stage::Finished } else { Stage::Tls(tls) };
-                    Step { used, next: Next::Become(stage) }
+            Stage::Hunt(hunt) => {
+                let room = room(self.searched, context);
+                match hunt.step(input, room, context) {
+                    Hunted::Passed(used) => self.passed(used, used == room, context),
+                    Hunted::Tls(tls, used) => {
+                        let finished = tls.is_finished();
+                        let stage = if finished { Stage::Finished } else { Stage::Tls(tls) };
+                        Step { used, next: Next::Become(stage) }
+                    }
                 }
-            },
+            }
             Stage::Dns(lookups) => match lookups.step(input, context) {
                 Looked::Read(used) => Step { used, next: Next::More },
                 Looked::NotDns => {
@@ -325,14 +328,18 @@ impl Side {
         }
     }
 
-    /// The search has left `used` bytes behind.
-    fn passed(&mut self, used: usize, context: &Context<'_>) -> Step {
+    /// The search has left `used` bytes behind. At its limit it goes on if by now it may.
+    fn passed(&mut self, used: usize, at_limit: bool, context: &Context<'_>) -> Step {
         self.searched = self.searched.saturating_add(used);
-        if room(self.searched, context) == 0 {
-            self.gave_up = true;
-            return Step { used, next: Next::Become(Stage::Finished) };
-        }
-        Step { used, next: Next::More }
+        let next = match (at_limit, room(self.searched, context)) {
+            (_, 0) => {
+                self.gave_up = true;
+                Next::Become(Stage::Finished)
+            }
+            (true, _) => Next::Again,
+            (false, _) => Next::More,
+        };
+        Step { used, next }
     }
 }
 

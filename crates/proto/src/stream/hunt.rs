@@ -79,11 +79,12 @@ impl Hunt {
     /// `None` when the candidate failed.
     fn try_candidate(&mut self, input: &[u8], context: &mut Context<'_>) -> Option<Hunted> {
         let mut candidate = self.candidate.take()?;
-        let mut rest = input.get(self.tried_bytes..).unwrap_or_default();
+        let trial = input.get(..MAX_TRIAL).unwrap_or(input);
+        let mut rest = trial.get(self.tried_bytes..).unwrap_or_default();
         match candidate.try_hello(&mut rest, context) {
-            Trial::Hello => Some(Hunted::Tls(candidate, input.len() - rest.len())),
-            Trial::Pending if input.len() <= MAX_TRIAL => {
-                self.tried_bytes = input.len() - rest.len();
+            Trial::Hello => Some(Hunted::Tls(candidate, trial.len() - rest.len())),
+            Trial::Pending if input.len() < MAX_TRIAL => {
+                self.tried_bytes = trial.len() - rest.len();
                 self.candidate = Some(candidate);
                 Some(Hunted::Passed(0))
             }

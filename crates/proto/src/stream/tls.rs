@@ -60,19 +60,13 @@ impl TlsSide {
 
     /// Advances `input` over what is read; part of a record header is left in it.
     pub(crate) fn step(&mut self, input: &mut &[u8], context: &mut Context<'_>) -> Verdict {
-        let before = input.len();
-        let verdict = self.read(input, context);
-        let read = before - input.len();
-        self.progress.bytes_since_hello = self.progress.bytes_since_hello.saturating_add(read);
-        if verdict == Verdict::Continue && self.progress.bytes_since_hello > self.progress.limit() {
-            return Verdict::Finished;
-        }
-        verdict
-    }
-
-    fn read(&mut self, input: &mut &[u8], context: &mut Context<'_>) -> Verdict {
         loop {
-            let verdict = match self.records.next(input) {
+            let before = input.len();
+            let found = self.records.next(input);
+            if !self.progress.count(before - input.len()) {
+                return Verdict::Finished;
+            }
+            let verdict = match found {
                 Found::NeedMore => return Verdict::Continue,
                 Found::Record { kind, length } => self.progress.record(kind, length, context),
                 Found::Begin { kind, length } => self.progress.begin(kind, length, context),
@@ -161,12 +155,14 @@ impl Progress {
         self.role == Role::Client || self.negotiated.is_some()
     }
 
-    /// Stream bytes that are read since the last hello.
-    fn limit(&self) -> usize {
-        match self.role {
+    /// Counts stream bytes since the last hello; whether so many are still read.
+    fn count(&mut self, bytes: usize) -> bool {
+        self.bytes_since_hello = self.bytes_since_hello.saturating_add(bytes);
+        let limit = match self.role {
             Role::Unknown => MAX_BYTES_BEFORE_HELLO,
             Role::Client | Role::Server => MAX_BYTES_AFTER_HELLO,
-        }
+        };
+        self.bytes_since_hello <= limit
     }
 
     /// A record without a handshake message in it.

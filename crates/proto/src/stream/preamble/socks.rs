@@ -31,6 +31,7 @@ pub(super) fn opening(input: &[u8], from: Sender, so_far: Socks) -> Option<Openi
 }
 
 fn v4_request(input: &[u8]) -> Option<Opening> {
+    let input = input.get(..MAX_REQUEST).unwrap_or(input);
     let unclear = (input.len() < MAX_REQUEST).then_some(Opening::Unclear);
     let mut reader = Reader::new(input);
     reader.u8()?;

@@ -103,6 +103,14 @@ fn a_late_request_for_tls_is_waited_for() {
 }
 
 #[test]
+fn a_request_for_tls_near_the_end_of_the_search_prolongs_it() {
+    let lines = ["NOOP\r\n".repeat(1300), "STARTTLS\r\n".to_owned(), "\r\n".repeat(400)].concat();
+    assert!(lines.len() > MAX_SEARCHED);
+    let found = facts(&vec![client([lines.into_bytes(), hello()].concat())]);
+    assert_eq!(ja4s(&found), [sample::JA4]);
+}
+
+#[test]
 fn records_of_one_byte_are_found_where_a_line_ends() {
     let message = Hello::chrome_like().message();
     let tiny: Vec<u8> = message.iter().flat_map(|byte| record(22, 0x0301, &[*byte])).collect();

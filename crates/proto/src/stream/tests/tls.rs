@@ -200,6 +200,15 @@ fn a_length_that_no_hello_has_ends_the_reading() {
 }
 
 #[test]
+fn after_its_limit_a_side_without_hello_is_read_no_more() {
+    let alerts = record(21, 0x0301, &[1, 0]).repeat(512 * 1024 / 7 + 1);
+    let script = vec![client([&alerts[..], &hello()].concat())];
+    assert_eq!(ja4s(&play(&script, usize::MAX).1), ja4s(&play(&script, 1400).1));
+    assert!(!play(&script, 1400).0.wants(CLIENT));
+    assert!(ja4s(&play(&script, usize::MAX).1).is_empty());
+}
+
+#[test]
 fn nothing_is_held_for_bytes_that_only_were_announced() {
     let claims = [22, 3, 1, 0x40, 0, 1, 0, 0xff, 0xff, 3, 3];
     let (inspector, facts) = play(&vec![client(claims)], 1460);
