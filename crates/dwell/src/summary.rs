@@ -37,7 +37,7 @@ const NAME_WIDTH: usize = 36;
 pub(crate) struct Summary {
     findings: BTreeMap<String, Box<Finding>>,
     /// The longest sessions, at most `keep` of them.
-    longest: Vec<Box<SessionSummary>>,
+    longest: Vec<SessionSummary>,
     keep: usize,
     sessions: u64,
     hosts: BTreeSet<IpAddr>,
@@ -67,7 +67,7 @@ impl Summary {
     pub(crate) fn take(&mut self, record: Record) {
         match record {
             Record::Finding(finding) => self.finding(finding),
-            Record::Session(session) if session.end.is_some() => self.session(session.summary),
+            Record::Session(session) if session.end.is_some() => self.session(*session.summary),
             Record::Flow(flow) => {
                 let snapshot = &flow.snapshot;
                 self.first = Some(self.first.map_or(snapshot.first, |t| t.min(snapshot.first)));
@@ -96,7 +96,7 @@ impl Summary {
         }
     }
 
-    fn session(&mut self, session: Box<SessionSummary>) {
+    fn session(&mut self, session: SessionSummary) {
         self.sessions += 1;
         let at = self.longest.partition_point(|known| weight(known) >= weight(&session));
         if at < self.keep {
@@ -268,7 +268,10 @@ impl Summary {
             (reassembly.gaps, "holes in streams that were being inspected"),
             (reassembly.conflicting_bytes, "bytes that came twice with different content"),
             (stats.shards.malformed_hellos, "ClientHellos whose structure breaks"),
-            (stats.shards.bad_checksums, "packets with a wrong checksum, believed only once acknowledged"),
+            (
+                stats.shards.doubtful,
+                "segments that a receiver may drop, believed only once acknowledged",
+            ),
             (stats.flows.refused, "packets refused because the flow table was full"),
             (stats.flows.evicted_short, "flows evicted while established"),
             (stats.clock_steps, "steps of the clock by more than an hour"),

@@ -14,7 +14,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::event::{Event, EventKind, FlowSnapshot};
-use crate::flow_state::FlowState;
+use crate::flow_state::{FlowState, LastChance};
 use crate::names::Names;
 use crate::record::{FlowRecord, Moment, Record, SessionRecord};
 
@@ -139,10 +139,9 @@ impl Analytics {
             first: if burst.first == host_sends { Side::Client } else { Side::Server },
         };
         self.detector.burst(flow, session_burst);
-        if let Some(record) = state.handshake_record(false) {
-            self.records.push(Record::Handshake(record));
-        }
-        self.records.extend(state.http_records().into_iter().map(Record::Http));
+        let handshakes = state.handshake_records(LastChance::No);
+        self.records.extend(handshakes.into_iter().map(Box::new).map(Record::Handshake));
+        self.records.extend(state.http_records().into_iter().map(Box::new).map(Record::Http));
         if !settled && let Some(snapshot) = state.first_snapshot() {
             self.record(burst.start, flow, Moment::Start, snapshot);
         }
@@ -165,10 +164,9 @@ impl Analytics {
 
     fn ended(&mut self, ts: Timestamp, flow: u64, snapshot: Box<FlowSnapshot>, reason: EndReason) {
         if let Some(state) = self.flows.get_mut(&flow) {
-            if let Some(record) = state.handshake_record(true) {
-                self.records.push(Record::Handshake(record));
-            }
-            self.records.extend(state.http_records().into_iter().map(Record::Http));
+            let handshakes = state.handshake_records(LastChance::Yes);
+            self.records.extend(handshakes.into_iter().map(Box::new).map(Record::Handshake));
+            self.records.extend(state.http_records().into_iter().map(Box::new).map(Record::Http));
             self.detector.flow_closed(flow, snapshot.last);
         } else {
             // A flow without payload: it has an end and no session.

@@ -87,7 +87,9 @@ impl Engine {
             self.close_epoch();
         }
         // What is discarded is counted by the decoder, by reason.
-        let Ok(pdu) = self.decoder.decode(frame) else { return };
+        let Ok(mut pdu) = self.decoder.decode(frame) else { return };
+        // A lone packet from the future belongs to the present.
+        pdu.ts = pdu.ts.min(self.clock.now());
         let number = shard_of(&pdu.tuple);
         if let Some(shard) = self.shards.get_mut(number) {
             shard.handle(&pdu, self.ordinal);

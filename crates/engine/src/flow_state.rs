@@ -20,6 +20,18 @@ const MAX_WAITING_REQUESTS: usize = 32;
 /// Bursts after which a handshake is recorded although its answer has not been seen.
 const PATIENCE_BURSTS: u32 = 2;
 
+/// Handshakes of earlier connections that may wait for their record.
+const MAX_EARLIER_HANDSHAKES: usize = 8;
+
+/// Whether a flow will be asked again for its handshakes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastChance {
+    /// It ends now.
+    Yes,
+    /// It goes on.
+    No,
+}
+
 /// One open flow.
 #[derive(Debug)]
 pub(crate) struct FlowState {
@@ -33,7 +45,9 @@ pub(crate) struct FlowState {
     midstream: bool,
     pub(crate) bursts: u32,
     handshake: Handshake,
-    requests: Vec<(Timestamp, u64, Box<HttpRequest>, Option<Box<HttpResponse>>)>,
+    /// Handshakes of earlier connections on the five-tuple, until they are recorded.
+    earlier: Vec<Handshake>,
+    requests: Vec<Exchange>,
     clue: Clue,
     host: Option<HostRef>,
     destination: Option<Destination>,
@@ -47,14 +61,23 @@ pub(crate) struct FlowState {
     recorded: Option<(Timestamp, Totals)>,
 }
 
+/// An HTTP request until it is recorded.
+#[derive(Debug)]
+struct Exchange {
+    ts: Timestamp,
+    frame: u64,
+    request: Box<HttpRequest>,
+    response: Option<Box<HttpResponse>>,
+}
+
 /// The handshake until it is recorded.
 #[derive(Debug, Default)]
 struct Handshake {
+    random: Option<[u8; 32]>,
     hello: Option<(Timestamp, u64, Box<ClientHello>)>,
     hellos: u32,
     answer: Option<Box<ServerHello>>,
     certificate: Option<Box<CertificateFacts>>,
-    recorded: bool,
 }
 
 /// What names the application and the destination, kept while the flow is open.
@@ -92,6 +115,7 @@ impl FlowState {
             midstream: snapshot.quality.midstream,
             bursts: 0,
             handshake: Handshake::default(),
+            earlier: Vec::new(),
             requests: Vec::new(),
             clue: Clue::default(),
             host: None,
@@ -112,9 +136,8 @@ impl FlowState {
         match fact {
             Fact::ClientHello(hello) => self.take_hello(ts, frame, from, hello),
             Fact::ServerHello(answer) => {
-                if self.handshake.answer.as_ref().is_none_or(|known| known.retry_request) {
-                    self.handshake.answer = Some(answer);
-                }
+                let known = self.handshake.answer.take_if(|known| !known.retry_request);
+                self.handshake.answer = Some(known.unwrap_or(answer));
             }
             Fact::Certificate(certificate) => {
                 if self.clue.certificate_name.is_none() {
@@ -125,9 +148,9 @@ impl FlowState {
             }
             Fact::HttpRequest(request) => self.take_request(ts, frame, from, request),
             Fact::HttpResponse(response) => {
-                let waiting = self.requests.iter_mut().find(|(.., answer)| answer.is_none());
-                if let Some((.., answer)) = waiting {
-                    *answer = Some(response);
+                let waiting = self.requests.iter_mut().find(|request| request.response.is_none());
+                if let Some(request) = waiting {
+                    request.response = Some(response);
                 }
             }
             Fact::Preamble(Preamble::Connect { target } | Preamble::Socks { target, .. }) => {
@@ -143,6 +166,11 @@ impl FlowState {
     }
 
     fn take_hello(&mut self, ts: Timestamp, frame: u64, from: Sender, hello: Box<ClientHello>) {
+        if self.is_another_connection(&hello) {
+            // One five-tuple, another QUIC connection: its handshake is a record of its own.
+            let last = std::mem::take(&mut self.handshake);
+            self.earlier.push(last);
+        }
         self.handshake.hellos += 1;
         if self.handshake.hellos > 1 {
             return;
@@ -156,7 +184,20 @@ impl FlowState {
         clue.alpn = hello.alpn.first().cloned();
         clue.server_name.clone_from(&hello.server_name);
         clue.ech = hello.ech;
+        self.handshake.random = Some(hello.random);
         self.handshake.hello = Some((ts, frame, hello));
+    }
+
+    /// Whether a further hello is no second try of the first: QUIC, not asked for by a
+    /// HelloRetryRequest, and with another random.
+    fn is_another_connection(&self, hello: &ClientHello) -> bool {
+        let handshake = &self.handshake;
+        let asked = handshake.answer.as_ref().is_some_and(|answer| answer.retry_request);
+        let first = handshake.random.is_some_and(|random| random != hello.random);
+        first
+            && !asked
+            && hello.handshake == dwell_proto::Handshake::Quic
+            && self.earlier.len() < MAX_EARLIER_HANDSHAKES
     }
 
     fn take_request(&mut self, ts: Timestamp, frame: u64, from: Sender, request: Box<HttpRequest>) {
@@ -171,7 +212,7 @@ impl FlowState {
             self.clue.http_host.clone_from(&request.host);
         }
         if self.requests.len() < MAX_WAITING_REQUESTS {
-            self.requests.push((ts, frame, request, None));
+            self.requests.push(Exchange { ts, frame, request, response: None });
         }
     }
 
@@ -310,35 +351,40 @@ impl FlowState {
         self.first_snapshot.take()
     }
 
-    /// The handshake, once, when it is complete, or long enough in coming, or `last_chance`.
-    pub(crate) fn handshake_record(&mut self, last_chance: bool) -> Option<Box<HandshakeRecord>> {
-        let handshake = &self.handshake;
-        let answered = handshake.answer.as_ref().is_some_and(|answer| !answer.retry_request);
-        let ripe = answered || self.bursts >= PATIENCE_BURSTS || last_chance;
-        if handshake.recorded || handshake.hello.is_none() || !ripe {
-            return None;
+    /// The handshakes that are complete, or long enough in coming, or at their `last_chance`; each
+    /// once.
+    pub(crate) fn handshake_records(&mut self, last_chance: LastChance) -> Vec<HandshakeRecord> {
+        let Some(identity) = self.identity() else { return Vec::new() };
+        let answer = self.handshake.answer.as_ref();
+        let answered = answer.is_some_and(|answer| !answer.retry_request);
+        let ripe = answered || self.bursts >= PATIENCE_BURSTS || last_chance == LastChance::Yes;
+        let mut records = Vec::new();
+        let current = ripe.then_some(&mut self.handshake);
+        for handshake in self.earlier.iter_mut().chain(current) {
+            let Some((ts, frame, hello)) = handshake.hello.take() else { continue };
+            records.push(HandshakeRecord {
+                ts,
+                frame,
+                identity: identity.clone(),
+                hello,
+                hellos: handshake.hellos,
+                answer: handshake.answer.take(),
+                certificate: handshake.certificate.take(),
+            });
         }
-        let identity = self.identity()?;
-        let handshake = &mut self.handshake;
-        handshake.recorded = true;
-        let (ts, frame, hello) = handshake.hello.take()?;
-        Some(Box::new(HandshakeRecord {
-            ts,
-            frame,
-            identity,
-            hello,
-            hellos: handshake.hellos,
-            answer: handshake.answer.take(),
-            certificate: handshake.certificate.take(),
-        }))
+        self.earlier.clear();
+        records
     }
 
     /// The requests since the last call.
-    pub(crate) fn http_records(&mut self) -> Vec<Box<HttpRecord>> {
+    pub(crate) fn http_records(&mut self) -> Vec<HttpRecord> {
         let Some(identity) = self.identity() else { return Vec::new() };
-        let record = |(ts, frame, request, response)| {
-            let identity = identity.clone();
-            Box::new(HttpRecord { ts, frame, identity, request, response })
+        let record = |exchange: Exchange| HttpRecord {
+            ts: exchange.ts,
+            frame: exchange.frame,
+            identity: identity.clone(),
+            request: exchange.request,
+            response: exchange.response,
         };
         std::mem::take(&mut self.requests).into_iter().map(record).collect()
     }

@@ -48,7 +48,8 @@ impl Hellos {
             self.shard.advance(now, self.ordinal);
             self.collect();
         }
-        if let Ok(pdu) = self.decoder.decode(frame) {
+        if let Ok(mut pdu) = self.decoder.decode(frame) {
+            pdu.ts = pdu.ts.min(now);
             self.shard.handle(&pdu, self.ordinal);
             self.collect();
         }

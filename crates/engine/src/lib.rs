@@ -14,6 +14,7 @@ mod inspection;
 mod names;
 mod record;
 mod shard;
+mod trust;
 
 pub use engine::{Engine, EngineConfig};
 pub use event::{Event, EventKind, FlowSnapshot};

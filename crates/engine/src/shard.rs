@@ -6,15 +6,12 @@ use dwell_flow::{
     Arrival, EndReason, Ended, Flow, FlowConfig, FlowCounters, FlowId, FlowTable,
     ReassemblyCounters,
 };
-use dwell_packet::{Checksum, Direction, Pdu, Scope, TcpFlags, Timestamp, TransportHeader};
+use dwell_packet::{Direction, FiveTuple, Pdu, Scope, TcpFlags, Timestamp, TransportHeader};
 use dwell_proto::{Anomaly, Fact, Observed};
 
 use crate::event::{Event, EventKind, FlowSnapshot};
-use crate::inspection::{Inspection, Trust};
-
-/// A longer frame was put together by the network card or the kernel from several segments (LRO,
-/// GRO, TSO), whose checksum is nobody's: Ethernet's 1518 bytes with tags and tunnels to spare.
-const MAX_ORDINARY_FRAME: u32 = 1600;
+use crate::inspection::Inspection;
+use crate::trust::{Credentials, Trust, tcp_of};
 
 /// What the engine remembers of a flow beside its counters.
 #[derive(Debug, Default)]
@@ -26,6 +23,9 @@ pub(crate) struct FlowContext {
     announced: bool,
     os: Option<OsGuess>,
     quic_ids: Option<dwell_proto::QuicConnectionIds>,
+    credentials: Credentials,
+    /// The latest frame that was inspected.
+    frame: u64,
 }
 
 /// What a shard counted beside its flows.
@@ -41,8 +41,9 @@ pub struct ShardCounters {
     pub anomalies: u64,
     /// ClientHellos whose structure breaks.
     pub malformed_hellos: u64,
-    /// Packets of inspected flows whose checksum was wrong.
-    pub bad_checksums: u64,
+    /// Segments of inspected flows that a receiver may drop: wrong checksum, old timestamp,
+    /// impossible acknowledgement.
+    pub doubtful: u64,
     /// Inspections given up for want of memory.
     pub abandoned: u64,
     /// What reassembly noticed.
@@ -57,7 +58,7 @@ impl ShardCounters {
         self.http_requests += other.http_requests;
         self.anomalies += other.anomalies;
         self.malformed_hellos += other.malformed_hellos;
-        self.bad_checksums += other.bad_checksums;
+        self.doubtful += other.doubtful;
         self.abandoned += other.abandoned;
         add_reassembly(&mut self.reassembly, other.reassembly);
     }
@@ -106,10 +107,6 @@ impl Shard {
         let Some(flow) = self.table.get_mut(update.id) else { return };
         if update.opened {
             flow.context.os = os_of_syn(pdu, flow, update.direction);
-        }
-        if is_syn(pdu) {
-            let valid = pdu.transport_checksum() != Checksum::Invalid;
-            flow.checksum_tolerated(update.direction, valid);
         }
         if update.arrival != Arrival::Nothing && !flow.context.announced {
             flow.context.announced = true;
@@ -169,13 +166,19 @@ impl Shard {
 
     fn inspect(&mut self, id: FlowId, direction: Direction, pdu: &Pdu<'_>, ordinal: u64) {
         let Some(flow) = self.table.get_mut(id) else { return };
-        if flow.context.decided || (pdu.payload.is_empty() && flow.context.inspection.is_none()) {
+        if flow.context.decided {
             return;
         }
-        let mut trust = Trust::Sound;
-        if !pdu.payload.is_empty() && !checksum_ok(flow, direction, pdu) {
-            self.counters.bad_checksums += 1;
-            trust = Trust::Doubtful;
+        let mut credentials = flow.context.credentials;
+        let trust = match tcp_of(pdu) {
+            Some(tcp) => credentials.segment(flow, direction, pdu, &tcp),
+            None => Trust::Sound,
+        };
+        flow.context.credentials = credentials;
+        flow.context.frame = pdu.frame;
+        self.counters.doubtful += u64::from(trust == Trust::Doubtful);
+        if pdu.payload.is_empty() && flow.context.inspection.is_none() {
+            return;
         }
         let mut inspection = flow.context.inspection.take().unwrap_or_else(|| Inspection::new(pdu));
         let before = inspection.held_bytes();
@@ -198,12 +201,17 @@ impl Shard {
             self.held_bytes = over.saturating_sub(held);
             add_reassembly(&mut self.counters.reassembly, inspection.reassembly());
         }
-        let (identity, tuple) = (flow.ordinal, flow.tuple());
-        let facts = std::mem::take(&mut self.facts);
-        for observed in facts {
+        let of = (flow.ordinal, flow.tuple(), pdu.frame);
+        self.push_facts(pdu.ts, ordinal, of);
+    }
+
+    /// Hands out the facts that an inspection gave, for the flow, five-tuple and frame in `of`.
+    fn push_facts(&mut self, ts: Timestamp, ordinal: u64, of: (u64, FiveTuple, u64)) {
+        let (flow, tuple, frame) = of;
+        for observed in std::mem::take(&mut self.facts) {
             self.count(&observed.fact);
-            let kind = EventKind::Fact { tuple, frame: pdu.frame, observed };
-            self.push(pdu.ts, ordinal, identity, kind);
+            let kind = EventKind::Fact { tuple, frame, observed };
+            self.push(ts, ordinal, flow, kind);
         }
     }
 
@@ -223,7 +231,10 @@ impl Shard {
     fn collect_ended(&mut self, now: Timestamp, ordinal: u64) {
         for ended in self.table.take_ended() {
             let Ended { mut flow, reason, burst } = ended;
-            if let Some(inspection) = flow.context.inspection.take() {
+            if let Some(mut inspection) = flow.context.inspection.take() {
+                inspection.finish(&flow, &mut self.facts);
+                let of = (flow.ordinal, flow.tuple(), flow.context.frame);
+                self.push_facts(now, ordinal, of);
                 self.held_bytes = self.held_bytes.saturating_sub(inspection.held_bytes());
                 add_reassembly(&mut self.counters.reassembly, inspection.reassembly());
             }
@@ -252,10 +263,6 @@ fn snapshot(flow: &Flow<FlowContext>) -> FlowSnapshot {
     snapshot
 }
 
-fn is_syn(pdu: &Pdu<'_>) -> bool {
-    matches!(pdu.header, TransportHeader::Tcp(tcp) if tcp.flags.contains(TcpFlags::SYN))
-}
-
 /// The originator's operating system, if this packet is its SYN.
 fn os_of_syn<X>(pdu: &Pdu<'_>, flow: &Flow<X>, direction: Direction) -> Option<OsGuess> {
     let TransportHeader::Tcp(tcp) = pdu.header else { return None };
@@ -264,21 +271,6 @@ fn os_of_syn<X>(pdu: &Pdu<'_>, flow: &Flow<X>, direction: Direction) -> Option<O
         return None;
     }
     dwell_attribution::os::from_syn(tcp.window, pdu.ip.ttl, tcp.options)
-}
-
-/// Whether the receiver would have taken the packet: a decoy with a wrong checksum is dropped by
-/// the peer, so believing it would let anyone name any flow. Senders whose card fills checksums
-/// in after the capture point are told by their first segment.
-fn checksum_ok(flow: &mut Flow<FlowContext>, direction: Direction, pdu: &Pdu<'_>) -> bool {
-    if !pdu.ip.checksum_ok {
-        return flow.checksum_tolerated(direction, false);
-    }
-    match pdu.transport_checksum() {
-        Checksum::Valid => flow.checksum_tolerated(direction, true),
-        Checksum::Invalid if pdu.wire_len > MAX_ORDINARY_FRAME => true,
-        Checksum::Invalid => flow.checksum_tolerated(direction, false),
-        Checksum::Unverifiable => true,
-    }
 }
 
 fn add_reassembly(sum: &mut ReassemblyCounters, more: ReassemblyCounters) {

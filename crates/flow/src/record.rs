@@ -97,9 +97,6 @@ pub struct Flow<X> {
     pub(crate) updates: usize,
     pub(crate) quic: bool,
     pub(crate) generation: u32,
-    /// Directions whose first segment had a wrong checksum: the sender's card fills it in, so
-    /// that checksums say nothing.
-    unverifiable: PerDirection<Option<bool>>,
 }
 
 impl<X: Default> Flow<X> {
@@ -132,7 +129,6 @@ impl<X: Default> Flow<X> {
             updates: 0,
             quic: false,
             generation: 0,
-            unverifiable: PerDirection::default(),
         }
     }
 }
@@ -162,6 +158,12 @@ impl<X> Flow<X> {
         self.tcp.as_ref().and_then(|tcp| tcp.sides.of(direction).start())
     }
 
+    /// Whether the latest segment acknowledged bytes that were not seen.
+    #[must_use]
+    pub fn acks_unseen(&self) -> bool {
+        self.tcp.as_ref().is_some_and(|tcp| tcp.acks_unseen)
+    }
+
     /// What limits the trust in the figures.
     #[must_use]
     pub fn quality(&self) -> Quality {
@@ -184,12 +186,6 @@ impl<X> Flow<X> {
     /// Says that QUIC was seen on this flow, which lengthens its time-out.
     pub fn mark_quic(&mut self) {
         self.quic = true;
-    }
-
-    /// Whether a segment with a wrong checksum may still be the sender's: its first segment was
-    /// wrong too, so that the card fills checksums in after the capture point.
-    pub fn checksum_tolerated(&mut self, direction: Direction, valid: bool) -> bool {
-        *self.unverifiable.of_mut(direction).get_or_insert(!valid) || valid
     }
 
     /// Takes one packet's header in; `Replaced` leaves the flow as it was.

@@ -203,6 +203,9 @@ pub(crate) struct TcpState {
     pub(crate) sides: PerDirection<TcpSide>,
     /// Bytes that a peer acknowledged and we never saw.
     pub(crate) acked_unseen: u64,
+    /// Whether the latest segment acknowledged bytes that were not seen: those are late, lost, or
+    /// the segment lies.
+    pub(crate) acks_unseen: bool,
     /// A SYN inside a live connection: another connection's, or somebody's lie. The next segment
     /// tells.
     challenge: Option<(Direction, u32)>,
@@ -214,6 +217,7 @@ impl TcpState {
             phase: TcpPhase::Opening,
             sides: PerDirection::default(),
             acked_unseen: 0,
+            acks_unseen: false,
             challenge: None,
         }
     }
@@ -234,8 +238,14 @@ impl TcpState {
         let (own, peer) = self.sides.split_mut(direction);
         let expected = own.expected();
         let arrival = own.place(tcp.seq, len);
+        self.acks_unseen = false;
         if tcp.flags.contains(TcpFlags::ACK) {
+            let before = peer.expected();
             let unseen = peer.acknowledged(tcp.ack);
+            self.acks_unseen = before.is_some_and(|next| {
+                // A FIN that was not seen takes one sequence number.
+                tcp.ack.wrapping_sub(next).cast_signed() > 1
+            });
             self.acked_unseen = self.acked_unseen.saturating_add(u64::from(unseen));
         }
         if tcp.flags.contains(TcpFlags::RST) {
@@ -280,7 +290,7 @@ impl TcpState {
     fn syn(&mut self, direction: Direction, tcp: &TcpHeader<'_>, len: u32) -> Verdict {
         let isn = tcp.seq;
         let own = *self.sides.of(direction);
-        let repeats = own.known && own.syn && own.next_seq.wrapping_sub(isn) < WINDOW;
+        let repeats = own.syn && own.start == isn.wrapping_add(1);
         let answer = tcp.flags.contains(TcpFlags::ACK);
         let live = match self.phase {
             TcpPhase::Opening => false,

@@ -2,7 +2,7 @@
 
 /// The longest text made of one wire value, in bytes: names are at most 255 bytes by their own
 /// rules, user agents rarely longer.
-pub const MAX_TEXT: usize = 1024;
+pub const MAX_TEXT: usize = 4096;
 
 /// `bytes` with everything outside printable ASCII, and the backslash, as `\xNN`; at most
 /// [`MAX_TEXT`] of them.
