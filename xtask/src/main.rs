@@ -1,9 +1,12 @@
-//! The project's own checks: crate arrows, conformance with the corpus, everything CI runs.
+//! The project's own checks: crate arrows, conformance with the corpus, speed beside other
+//! tools, everything CI runs.
 
+mod bench;
 mod ci;
 mod conformance;
 mod golden;
 mod layers;
+mod pcap_file;
 mod tsv;
 
 use std::path::PathBuf;
@@ -35,6 +38,10 @@ enum Task {
     /// Compare `dwell fingerprint` on each capture under `pcaps/` with the `.jsonl` beside it;
     /// write them anew with `UPDATE_GOLDEN=1`.
     Golden,
+    /// Run `dwell replay --format eve` beside other tools on the same files and print CPU time by
+    /// the kernel's accounting, as ratios to tcpdump's, and peak memory. Files are made by
+    /// `cargo run --release -p dwell-testkit --bin make-bench`.
+    Bench(bench::Options),
     /// Run everything that CI runs.
     Ci,
 }
@@ -55,6 +62,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Layers => layers::check(&root),
         Task::Conformance { dir, misses } => conformance::run(&root, dir, *misses),
         Task::Golden => golden::run(&root),
+        Task::Bench(options) => bench::run(&root, options),
         Task::Ci => ci::run(&root),
     }
 }
