@@ -15,7 +15,10 @@ use crate::order::{Pending, Reorder, What};
 use crate::prevalence::Prevalence;
 use crate::session::{Assessed, Session, SessionKey};
 use crate::tracker::{Place, Tracker};
-use crate::{Burst, DetectConfig, DetectEvent, FlowFacts, SessionEnd, SessionId, SessionSummary};
+use crate::{
+    Burst, DetectConfig, DetectCounters, DetectEvent, FlowFacts, SessionEnd, SessionId,
+    SessionSummary,
+};
 
 /// Sessions of hosts and applications, judged every quarter of an hour of packet time.
 ///
@@ -35,39 +38,6 @@ pub struct Detector {
     /// Everything up to here has been taken in.
     horizon: Timestamp,
     counters: DetectCounters,
-}
-
-/// What the detector did, and what its bounds refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DetectCounters {
-    /// Bursts taken in.
-    pub bursts: u64,
-    /// Bursts and closes of flows that were never opened or not kept.
-    pub orphans: u64,
-    /// Bursts that came later than the reorder window: their gaps are off.
-    pub late_bursts: u64,
-    /// Bursts handed on before their turn because too many waited.
-    pub hurried_bursts: u64,
-    /// Flows that found the flow table full.
-    pub flows_refused: u64,
-    /// Sessions that started.
-    pub sessions_started: u64,
-    /// Sessions that ended, evicted ones included.
-    pub sessions_ended: u64,
-    /// Sessions removed to make room.
-    pub sessions_evicted: u64,
-    /// Sessions that found the table full of better ones.
-    pub sessions_refused: u64,
-    /// Counts of peers that found their table full.
-    pub prevalence_refused: u64,
-    /// Findings opened.
-    pub findings_opened: u64,
-    /// Findings not opened because an exception allows them.
-    pub findings_excepted: u64,
-    /// Findings not opened again within the suppression time.
-    pub findings_repeated: u64,
-    /// Ticks left out because packet time leapt.
-    pub ticks_skipped: u64,
 }
 
 impl Detector {
@@ -105,7 +75,7 @@ impl Detector {
                 return Some(id);
             }
         }
-        let place = self.session_for(now, key, facts)?;
+        let place = self.session_for(now, facts, facts.opened)?;
         if !self.tracker.insert_flow(Arc::clone(facts), place) {
             self.counters.flows_refused = self.counters.flows_refused.saturating_add(1);
             self.drop_if_empty(place);
@@ -229,21 +199,22 @@ impl Detector {
         None
     }
 
-    /// The session of `key`, made if there is none; one that is over ends first.
-    fn session_for(&mut self, now: Timestamp, key: SessionKey, facts: &FlowFacts) -> Option<Place> {
+    /// The session of the flow at `at`, made if there is none; one that is over ends first.
+    fn session_for(&mut self, now: Timestamp, facts: &FlowFacts, at: Timestamp) -> Option<Place> {
+        let key = SessionKey::of(facts);
         if let Some(place) = self.tracker.find(&key) {
             let session = self.tracker.session_mut(place)?;
-            if !session.is_over(facts.opened, self.config.session_idle) {
+            if !session.is_over(at, self.config.session_idle) {
                 session.learn(facts);
                 return Some(place);
             }
-            self.end(place, facts.opened, SessionEnd::Idle);
+            self.end(place, at, SessionEnd::Idle);
         }
         if self.tracker.is_full() && !self.make_room(now) {
             self.counters.sessions_refused = self.counters.sessions_refused.saturating_add(1);
             return None;
         }
-        Some(self.tracker.insert(Session::new(key, facts)))
+        Some(self.tracker.insert(Session::new(key, facts, at)))
     }
 
     fn make_room(&mut self, now: Timestamp) -> bool {
@@ -278,7 +249,8 @@ impl Detector {
     }
 
     /// The next tick, if it is not after `horizon`. The first lies after the first event; a leap of
-    /// packet time in which nothing happens is taken in one step.
+    /// packet time in which nothing happens is taken in one step, and at the end of time there is
+    /// no tick.
     fn due_tick(&mut self, horizon: Timestamp) -> Option<Timestamp> {
         let next_event = self.reorder.next_at();
         let tick = match self.next_tick {
@@ -286,7 +258,7 @@ impl Detector {
             None => tick_after(next_event?),
         };
         self.next_tick = Some(tick);
-        if tick > horizon {
+        if tick > horizon || tick == Timestamp::MAX {
             return None;
         }
         let quiet_until = next_event.map_or(horizon, |event| event.min(horizon));
@@ -322,7 +294,7 @@ impl Detector {
         let (facts, counted, mut place) = (Arc::clone(&kept.facts), kept.counted, kept.session);
         let mut first_here = !counted;
         if self.tracker.session(place).is_none() {
-            place = self.session_for(burst.start, SessionKey::of(&facts), &facts)?;
+            place = self.session_for(burst.start, &facts, burst.start)?;
             self.tracker.flow_mut(flow)?.session = place;
             let session = self.tracker.session_mut(place)?;
             session.open_flows = session.open_flows.saturating_add(1);

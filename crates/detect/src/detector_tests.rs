@@ -463,7 +463,10 @@ proptest! {
             let at = Timestamp::from_nanos(at);
             let known = office.flows.iter().find(|known| known.facts.flow_id == flow);
             match (kind, known) {
-                (0, Some(known)) => drop(detector.flow_opened(at, &known.facts)),
+                (0, Some(known)) => {
+                    let facts = FlowFacts { opened: at, ..(*known.facts).clone() };
+                    detector.flow_opened(at, &Arc::new(facts));
+                }
                 (1, _) => detector.flow_closed(flow, at),
                 (2, _) => detector.advance(at, &mut events),
                 _ => detector.burst(flow, Burst {

@@ -6,6 +6,7 @@
 mod an0146;
 mod analytic;
 mod config;
+mod counters;
 mod detector;
 mod facts;
 mod finding;
@@ -22,7 +23,8 @@ mod words;
 
 pub use analytic::Analytic;
 pub use config::{DetectConfig, LevelThresholds};
-pub use detector::{DetectCounters, Detector};
+pub use counters::DetectCounters;
+pub use detector::Detector;
 pub use facts::{Burst, FlowFacts, NameLookup, Side, Visibility};
 pub use finding::{Finding, FindingId, Level, Life, Part, Parts, Reason};
 pub use shape::Shape;

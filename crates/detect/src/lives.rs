@@ -28,7 +28,9 @@ pub(crate) struct Lives {
 struct Recent {
     id: FindingId,
     opened_at: Timestamp,
+    /// As last told.
     level: Level,
+    score_bits: f64,
 }
 
 /// What is told of a judgement.
@@ -105,22 +107,27 @@ impl Lives {
             .recent
             .get(key)
             .filter(|recent| fresh.at.saturating_since(recent.opened_at) < self.suppress);
-        let mut told = true;
+        // What was told today is not told again, unless it is worse now.
+        let (told_level, told_bits) = recent.map_or((level, fresh.score_bits), |recent| {
+            (level.max(recent.level), fresh.score_bits.max(recent.score_bits))
+        });
+        let told = recent.is_none_or(|recent| level > recent.level);
         if let Some(recent) = recent {
-            told = level > recent.level;
             fresh.id = recent.id.clone();
             fresh.opened_at = recent.opened_at;
             fresh.life = if told { Life::Escalated } else { Life::Updated };
         }
-        self.remember(key, &fresh);
         *open = Some(Box::new(OpenFinding {
             id: fresh.id.clone(),
             opened_at: fresh.opened_at,
-            level,
-            score_bits: fresh.score_bits,
+            level: told_level,
+            score_bits: told_bits,
             told_at: fresh.at,
             last: fresh.clone(),
         }));
+        if told {
+            self.remember(key, &fresh);
+        }
         if told { Told::Event(Box::new(fresh)) } else { Told::Repeated }
     }
 
@@ -175,8 +182,8 @@ impl Lives {
             self.recent.retain(|_, recent| now.saturating_since(recent.opened_at) < suppress);
         }
         if self.recent.len() < MAX_RECENT || self.recent.contains_key(key) {
-            let Finding { opened_at, level, .. } = *finding;
-            let recent = Recent { id: finding.id.clone(), opened_at, level };
+            let Finding { opened_at, level, score_bits, .. } = *finding;
+            let recent = Recent { id: finding.id.clone(), opened_at, level, score_bits };
             self.recent.insert(key.clone(), recent);
         }
     }

@@ -77,9 +77,9 @@ pub(crate) struct Assessed {
 }
 
 impl Session {
-    /// A session without payload yet.
-    pub(crate) fn new(key: SessionKey, facts: &FlowFacts) -> Self {
-        let digest = key.digest(&[&facts.opened.as_nanos().to_be_bytes()]);
+    /// A session without payload yet, that a flow starts at `opened`.
+    pub(crate) fn new(key: SessionKey, facts: &FlowFacts, opened: Timestamp) -> Self {
+        let digest = key.digest(&[&opened.as_nanos().to_be_bytes()]);
         let id = digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
         Self {
             id: SessionId(id),
@@ -92,7 +92,7 @@ impl Session {
             open_flows: 0,
             oldest_open: None,
             longest: Duration::ZERO,
-            last_activity: facts.opened,
+            last_activity: opened,
             changed: false,
             visibility: facts.visibility,
             lookup: facts.lookup,
