@@ -99,7 +99,8 @@ fn check_published(number: usize, session: &Value) {
         .map(|fields| {
             let field = |index: usize| fields[index].as_f64().unwrap();
             let first = if field(4) == 1.0 { Side::Server } else { Side::Client };
-            burst(field(0), field(1), field(2).round() as u64, field(3).round() as u64, first)
+            let bytes = |index| format!("{:.0}", field(index)).parse().unwrap();
+            burst(field(0), field(1), bytes(2), bytes(3), first)
         })
         .collect();
     let kept = statistics(&bursts);
