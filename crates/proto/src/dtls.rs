@@ -105,28 +105,61 @@ impl Dtls {
         }
         let Fragment { kind, sequence, length, .. } = *fragment;
         let name = Name { from: report.from, kind, sequence, length };
-        let known = self.partial.iter().position(|partial| partial.name == name);
-        if known.is_none() && fragment.is_whole() {
+        let (fits, contradicts) = self.fit(name, fragment);
+        if contradicts {
+            report.anomaly(Anomaly::ConflictingHandshakeBytes);
+        }
+        if !fits && fragment.is_whole() {
             return self.read_message(name, fragment.bytes, report);
         }
         if fragment.bytes.is_empty() {
             return false;
         }
-        let place = known.unwrap_or_else(|| self.begin(name));
-        let Some(partial) = self.partial.get_mut(place) else { return false };
-        let inserted = partial.assembly.insert(fragment.offset, fragment.bytes);
-        if inserted.conflict {
-            report.anomaly(Anomaly::ConflictingHandshakeBytes);
+        if !fits {
+            self.begin(name);
         }
-        if inserted.refused {
-            report.anomaly(Anomaly::OversizedHandshake);
+        let mut is_new = false;
+        for body in self.insert(name, fragment, report) {
+            is_new |= self.read_message(name, &body, report);
         }
-        if partial.assembly.contiguous() < length {
-            return false;
-        }
-        let whole = self.partial.remove(place);
-        let body = whole.assembly.read(0, length).unwrap_or_default();
-        self.read_message(name, &body, report)
+        is_new
+    }
+
+    /// Whether `fragment` fits a message in the making, and whether it contradicts one.
+    ///
+    /// Of fragments that contradict each other only the peer knows which is forged, so a second
+    /// message of the same name is begun and none hides the other.
+    fn fit(&self, name: Name, fragment: &Fragment<'_>) -> (bool, bool) {
+        let same = self.partial.iter().filter(|partial| partial.name == name);
+        same.fold((false, false), |(fits, contradicts), partial| {
+            let disagrees = partial.assembly.disagrees(fragment.offset, fragment.bytes);
+            (fits | !disagrees, contradicts | disagrees)
+        })
+    }
+
+    /// Adds `fragment` to each message in the making that it fits; yields those made whole by it.
+    fn insert(
+        &mut self,
+        name: Name,
+        fragment: &Fragment<'_>,
+        report: &mut Report<'_>,
+    ) -> Vec<Vec<u8>> {
+        let mut bodies = Vec::new();
+        self.partial.retain_mut(|partial| {
+            let assembly = &mut partial.assembly;
+            if partial.name != name || assembly.disagrees(fragment.offset, fragment.bytes) {
+                return true;
+            }
+            if assembly.insert(fragment.offset, fragment.bytes).refused {
+                report.anomaly(Anomaly::OversizedHandshake);
+            }
+            if assembly.contiguous() < name.length {
+                return true;
+            }
+            bodies.extend(assembly.read(0, name.length).map(|body| body.into_owned()));
+            false
+        });
+        bodies
     }
 
     /// Whether a message of that kind is of use. Certificates are, once for each hello, from the
@@ -172,14 +205,13 @@ impl Dtls {
         false
     }
 
-    /// The place of a message newly begun; the oldest gives way.
-    fn begin(&mut self, name: Name) -> usize {
+    /// Begins a message; the oldest gives way.
+    fn begin(&mut self, name: Name) {
         let held: usize = self.partial.iter().map(Partial::held_bytes).sum();
         if self.partial.len() >= MAX_PARTIAL || held > MAX_BYTES {
             self.partial.remove(0);
         }
         self.partial.push(Partial { name, assembly: Assembly::default() });
-        self.partial.len().saturating_sub(1)
     }
 }
 

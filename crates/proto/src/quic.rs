@@ -10,6 +10,7 @@ mod header;
 mod protection;
 #[cfg(test)]
 pub(crate) mod seal;
+mod side;
 mod stream;
 #[cfg(test)]
 pub(crate) mod vectors;
@@ -25,10 +26,10 @@ use self::frames::CryptoFrames;
 use self::google::Chlo;
 use self::header::{LongHeader, LongPacket, Packets, long_header};
 use self::protection::Role;
-use self::stream::{CryptoStream, Oversized};
+use self::side::{Exchange, Side};
 use self::version::{Dialect, PacketType, Version};
 use crate::facts::{Anomaly, Fact, Handshake, Sender};
-use crate::hellos::{Carrier, Hellos, MessageType, Report};
+use crate::hellos::{Carrier, Hellos, Report};
 
 /// What a flow's QUIC datagrams have shown so far.
 #[derive(Debug, Default)]
@@ -87,9 +88,9 @@ impl Quic {
         let mut worth = Worth::Later;
         for packet in Packets::new(datagram) {
             worth = match packet.kind {
-                PacketType::Initial => self.inspect_initial(&packet, report).min(worth),
+                PacketType::Initial => self.inspect_initial(&packet, report).better(worth),
                 PacketType::ZeroRtt | PacketType::Handshake | PacketType::Retry => {
-                    Worth::Handshake.min(worth)
+                    Worth::Handshake.better(worth)
                 }
             };
         }
@@ -106,16 +107,16 @@ impl Quic {
         }
         // Attempts before the last one were given up by the client itself.
         if let Some(last) = self.connections.last() {
-            if last.client_stream.is_partial() {
+            if last.client_side.is_partial() {
                 report.anomaly_of(last.client, Anomaly::IncompleteHandshake);
             }
-            if last.server_stream.is_partial() {
+            if last.server_side.is_partial() {
                 report.anomaly_of(last.client.peer(), Anomaly::IncompleteHandshake);
             }
         }
         for connection in &mut self.connections {
-            connection.client_stream = CryptoStream::default();
-            connection.server_stream = CryptoStream::default();
+            connection.client_side = Side::default();
+            connection.server_side = Side::default();
         }
         self.hellos = Hellos::default();
         self.google = Vec::new();
@@ -230,41 +231,26 @@ impl Quic {
         frames: &[u8],
         report: &mut Report<'_>,
     ) -> Worth {
-        let mut room = MAX_HELD.saturating_sub(self.held_bytes());
+        let room = MAX_HELD.saturating_sub(self.held_bytes());
         let Some(connection) = self.connections.get_mut(place) else {
             return Worth::Handshake;
         };
         let role = connection.role(report.from);
-        let stream = match role {
-            Role::Client => &mut connection.client_stream,
-            Role::Server => &mut connection.server_stream,
+        let side = match role {
+            Role::Client => &mut connection.client_side,
+            Role::Server => &mut connection.server_side,
         };
         let dialect = version.dialect();
-        for frame in CryptoFrames::new(dialect, frames) {
-            let inserted = match room.checked_sub(frame.bytes.len()) {
-                Some(left) => {
-                    room = left;
-                    stream.insert(frame.offset, frame.bytes)
-                }
-                None => crate::assembly::Inserted { refused: true, ..Default::default() },
-            };
-            if inserted.conflict {
-                report.anomaly(Anomaly::ConflictingHandshakeBytes);
-            }
-            if inserted.refused {
-                report.anomaly(Anomaly::OversizedHandshake);
-            }
-        }
+        side.insert(&CryptoFrames::new(dialect, frames), room, report);
         if dialect == Dialect::GoogleCrypto {
-            let chlo = google::parse(&stream.start());
+            let chlo = google::parse(&side.stream().start());
             if chlo.is_some() {
-                stream.end();
+                side.stream().end();
             }
             return self.report_google(version.0.to_be_bytes(), chlo, report);
         }
         let carrier = Carrier { handshake: Handshake::Quic, quic_version: Some(version.0) };
-        let exchange = Exchange { carrier, role };
-        let read = exchange.read_messages(stream, &mut self.hellos, report);
+        let read = side.read_messages(Exchange { carrier, role }, &mut self.hellos, report);
         connection.has_hello |= read.client_hello;
         connection.answered |= read.final_server_hello;
         if read.new_client_hello { Worth::NewHello } else { Worth::Handshake }
@@ -335,54 +321,9 @@ enum Opened {
     Failed,
 }
 
-/// One side of one connection while its messages are read.
-struct Exchange {
-    carrier: Carrier,
-    role: Role,
-}
-
-/// What the messages of some frames were.
-#[derive(Clone, Copy, Debug, Default)]
-struct Read {
-    client_hello: bool,
-    new_client_hello: bool,
-    final_server_hello: bool,
-}
-
-impl Exchange {
-    fn read_messages(
-        &self,
-        stream: &mut CryptoStream,
-        hellos: &mut Hellos,
-        report: &mut Report<'_>,
-    ) -> Read {
-        let mut read = Read::default();
-        loop {
-            let message = match stream.next_message() {
-                Ok(Some(message)) => message,
-                Ok(None) => return read,
-                Err(Oversized) => {
-                    report.anomaly(Anomaly::OversizedHandshake);
-                    return read;
-                }
-            };
-            match (self.role, MessageType(message.kind)) {
-                (Role::Client, MessageType::CLIENT_HELLO) => {
-                    read.client_hello = true;
-                    read.new_client_hello |= hellos.client(self.carrier, &message.body, report);
-                }
-                (Role::Server, MessageType::SERVER_HELLO) => {
-                    read.final_server_hello |= hellos.server(self.carrier, &message.body, report);
-                }
-                (Role::Client | Role::Server, _) => {}
-            }
-        }
-    }
-}
-
 impl Worth {
     /// The better of two.
-    fn min(self, other: Self) -> Self {
+    fn better(self, other: Self) -> Self {
         let rank = |worth: Self| match worth {
             Self::NewHello => 0,
             Self::Unopened => 1,

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::header::{ConnectionId, LongPacket};
 use super::protection::{Keys, Role};
-use super::stream::CryptoStream;
+use super::side::Side;
 use super::version::Version;
 use crate::facts::Sender;
 
@@ -18,8 +18,8 @@ pub(crate) struct Connection {
     /// Who opened it.
     pub(crate) client: Sender,
     pub(crate) ids: QuicConnectionIds,
-    pub(crate) client_stream: CryptoStream,
-    pub(crate) server_stream: CryptoStream,
+    pub(crate) client_side: Side,
+    pub(crate) server_side: Side,
     /// Whether a ClientHello was seen.
     pub(crate) has_hello: bool,
     /// Whether the final ServerHello was seen.
@@ -63,8 +63,8 @@ impl Connection {
         let connection = Self {
             client: from,
             ids: QuicConnectionIds { original: id, client: packet.source, server: None },
-            client_stream: CryptoStream::default(),
-            server_stream: CryptoStream::default(),
+            client_side: Side::default(),
+            server_side: Side::default(),
             has_hello: false,
             answered: false,
             client_keys: Opener { version: packet.version, role: Role::Client, keys },
@@ -109,7 +109,7 @@ impl Connection {
 
     /// Whether nothing more is to be learnt.
     pub(crate) const fn is_settled(&self) -> bool {
-        self.has_hello && self.answered && !self.client_stream.is_partial()
+        self.has_hello && self.answered && !self.client_side.is_partial()
     }
 
     /// Whether its keys are those that `packet`'s destination ID gives.
@@ -120,10 +120,9 @@ impl Connection {
     }
 
     /// Bytes of memory held.
-    pub(crate) const fn held_bytes(&self) -> usize {
+    pub(crate) fn held_bytes(&self) -> usize {
         let openers = self.more_keys.capacity().saturating_mul(size_of::<Opener>());
-        let streams =
-            self.client_stream.held_bytes().saturating_add(self.server_stream.held_bytes());
+        let streams = self.client_side.held_bytes().saturating_add(self.server_side.held_bytes());
         size_of::<Self>().saturating_add(openers).saturating_add(streams)
     }
 

@@ -33,6 +33,11 @@ impl CryptoStream {
         self.assembly.insert(offset, bytes)
     }
 
+    /// Whether nothing has come.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.assembly.is_empty()
+    }
+
     /// Whether a piece differs from what is there.
     pub(crate) fn disagrees(&self, offset: u64, bytes: &[u8]) -> bool {
         self.assembly.disagrees(offset, bytes)

@@ -93,15 +93,28 @@ fn a_fragment_that_lies_about_the_length_spoils_nothing() {
 }
 
 #[test]
-fn of_two_copies_the_first_counts() {
+fn fragments_that_contradict_each_other_make_two_hellos() {
     let (truth, lie) = (hello("true.example", b""), hello("fake.example", b""));
     let length = truth.len();
+    let sent = |number, body: &[u8], part: std::ops::Range<usize>| {
+        (CLIENT, record(number, &fragment(1, 0, length, part.start, &body[part])))
+    };
+    let contradiction = [(CLIENT, Anomaly::ConflictingHandshakeBytes)];
+    let both = [("fake.example".into(), 1), ("true.example".into(), 2)];
     let facts = facts_of(&[
-        (CLIENT, record(0, &fragment(1, 0, length, 0, &truth[..length - 1]))),
-        (CLIENT, record(1, &fragment(1, 0, length, 20, &lie[20..]))),
+        sent(0, &truth, 0..length - 9),
+        sent(1, &lie, 0..length),
+        sent(2, &truth, length - 9..length),
     ]);
-    assert_eq!(names(&facts), [("true.example".into(), 1)]);
-    assert_eq!(anomalies(&facts), [(CLIENT, Anomaly::ConflictingHandshakeBytes)]);
+    assert_eq!(names(&facts), both);
+    assert_eq!(anomalies(&facts), contradiction);
+    let facts = facts_of(&[
+        sent(0, &lie, 0..length - 9),
+        sent(1, &truth, 0..length - 9),
+        sent(2, &truth, length - 9..length),
+    ]);
+    assert_eq!(names(&facts), both, "the last bytes fit both");
+    assert_eq!(anomalies(&facts), contradiction);
 }
 
 #[test]

@@ -245,12 +245,33 @@ fn duplicates_do_not_fill_a_hole() {
 }
 
 #[test]
-fn of_two_copies_the_first_counts_and_the_difference_is_told() {
+fn of_two_copies_in_a_packet_the_first_counts_and_the_difference_is_told() {
     let (truth, lie) = (hello_for("true.example").message(), hello_for("fake.example").message());
     let frames = [crypto(0, &truth[..200]), crypto(0, &lie), crypto(200, &truth[200..])];
     let facts = facts_of(&[(CLIENT, Initial::client(ID, frames.concat()).seal())]);
     assert_eq!(names(&facts), [("true.example".into(), 1)]);
     assert_eq!(anomalies(&facts), [(CLIENT, Anomaly::ConflictingHandshakeBytes)]);
+}
+
+#[test]
+fn a_packet_that_contradicts_those_before_hides_no_hello() {
+    let (truth, lie) = (hello_for("true.example").message(), hello_for("fake.example").message());
+    let sent = |number, offset, bytes: &[u8]| {
+        (CLIENT, Initial { number, ..Initial::client(ID, crypto(offset, bytes)) }.seal())
+    };
+    let (first, second) = (sent(0, 0, &truth[..200]), sent(1, 200, &truth[200..]));
+    let forged = sent(0, 0, &lie);
+    for datagrams in [
+        [forged.clone(), first.clone(), second.clone()],
+        [first.clone(), forged.clone(), second.clone()],
+        [first, second, forged],
+    ] {
+        let facts = facts_of(&datagrams);
+        let mut found: Vec<_> = names(&facts).into_iter().map(|(name, _)| name).collect();
+        found.sort();
+        assert_eq!(found, ["fake.example", "true.example"]);
+        assert_eq!(anomalies(&facts), [(CLIENT, Anomaly::ConflictingHandshakeBytes)]);
+    }
 }
 
 #[test]
