@@ -4,8 +4,8 @@ set -eu
 cd "$(dirname "$0")/.."
 dwell=${CARGO_TARGET_DIR:-target}/release/dwell
 
-echo "== Hellos of real clients: dwell fingerprint pcaps/curl.pcap pcaps/chromium.pcap"
-"$dwell" fingerprint pcaps/curl.pcap pcaps/chromium.pcap
+echo "== Hellos of real clients: dwell fingerprint pcaps/curl.pcap pcaps/chromium-1.pcap"
+"$dwell" fingerprint pcaps/curl.pcap pcaps/chromium-1.pcap
 echo
 echo "== An office of Macs on one day: dwell replay pcaps/demo-office.pcap.gz"
 "$dwell" replay pcaps/demo-office.pcap.gz

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dwell_packet::Timestamp;
+use dwell_packet::{Frame, LinkType, Timestamp};
 
 /// A step ahead larger than this needs a second packet to confirm it: one frame with a damaged
 /// time stamp must not expire every flow.
@@ -12,42 +12,100 @@ const MAX_STEP: Duration = Duration::from_secs(3600);
 /// A step back larger than this is counted.
 const MAX_BACK: Duration = Duration::from_secs(3600);
 
-/// The capture's clock: never goes back.
-#[derive(Clone, Copy, Debug, Default)]
+/// The last frame of a capture may be this far behind the one before it without a second one to
+/// confirm it: a day, the longest silence that a flow survives.
+const MAX_LAST_STEP: Duration = Duration::from_secs(86_400);
+
+/// The capture's clock: never goes back. A frame far ahead waits for the next one to tell whether
+/// it lies.
+#[derive(Debug, Default)]
 pub(crate) struct Clock {
     now: Timestamp,
-    pending: Option<Timestamp>,
+    waiting: Option<WaitingFrame>,
     /// Steps ahead of more than an hour that were confirmed.
     pub(crate) steps_ahead: u64,
-    /// Packets more than an hour behind the clock.
-    pub(crate) packets_behind: u64,
+    /// Frames more than an hour behind the clock.
+    pub(crate) frames_behind: u64,
+}
+
+/// A frame kept until the next one comes.
+#[derive(Debug)]
+pub(crate) struct WaitingFrame {
+    ts: Timestamp,
+    link_type: LinkType,
+    bytes: Vec<u8>,
+    wire_len: u32,
+    number: u64,
+}
+
+impl WaitingFrame {
+    fn of(frame: &Frame<'_>) -> Self {
+        Self {
+            ts: frame.ts,
+            link_type: frame.link_type,
+            bytes: frame.bytes.to_vec(),
+            wire_len: frame.wire_len,
+            number: frame.number,
+        }
+    }
+
+    /// The frame.
+    pub(crate) fn frame(&self) -> Frame<'_> {
+        Frame {
+            ts: self.ts,
+            link_type: self.link_type,
+            bytes: &self.bytes,
+            wire_len: self.wire_len,
+            number: self.number,
+        }
+    }
 }
 
 impl Clock {
-    /// Takes a packet's time stamp in; returns the clock's time.
-    pub(crate) fn observe(&mut self, ts: Timestamp) -> Timestamp {
-        let step = ts.saturating_since(self.now);
-        if self.now == Timestamp::ZERO || step <= MAX_STEP {
-            self.packets_behind += u64::from(self.now.saturating_since(ts) > MAX_BACK);
-            self.now = self.now.max(ts);
-            // An ordinary packet in between shows that the far one lied.
-            self.pending = None;
-            return self.now;
+    /// Takes a frame in; gives a frame that waited, if its time is settled now, and this one unless
+    /// it has to wait. Their time stamps are those to go by.
+    pub(crate) fn admit<'f>(
+        &mut self,
+        frame: Frame<'f>,
+    ) -> (Option<WaitingFrame>, Option<Frame<'f>>) {
+        let ordinary =
+            self.now == Timestamp::ZERO || frame.ts.saturating_since(self.now) <= MAX_STEP;
+        if ordinary {
+            self.frames_behind += u64::from(self.now.saturating_since(frame.ts) > MAX_BACK);
+            self.now = self.now.max(frame.ts);
+            return (self.release(), Some(frame));
         }
-        match self.pending {
-            Some(pending) if distance(pending, ts) <= MAX_STEP => {
-                self.steps_ahead += 1;
-                self.now = ts.max(pending);
-                self.pending = None;
-            }
-            Some(_) | None => self.pending = Some(ts),
+        let near = |waiting: &WaitingFrame| distance(waiting.ts, frame.ts) <= MAX_STEP;
+        if self.waiting.as_ref().is_some_and(near) {
+            self.steps_ahead += 1;
+            let waiting = self.waiting.take();
+            self.now = frame.ts.max(waiting.as_ref().map_or(frame.ts, |waiting| waiting.ts));
+            return (waiting, Some(frame));
         }
-        self.now
+        let liar = self.release();
+        self.waiting = Some(WaitingFrame::of(&frame));
+        (liar, None)
+    }
+
+    /// The frame that still waits when the capture ends.
+    pub(crate) fn finish(&mut self) -> Option<WaitingFrame> {
+        let waiting = self.waiting.as_ref()?;
+        if waiting.ts.saturating_since(self.now) <= MAX_LAST_STEP {
+            self.now = waiting.ts;
+        }
+        self.release()
     }
 
     /// The clock's time.
     pub(crate) const fn now(&self) -> Timestamp {
         self.now
+    }
+
+    /// The waiting frame, in the present: nothing confirmed that it is from the future.
+    fn release(&mut self) -> Option<WaitingFrame> {
+        let mut waiting = self.waiting.take()?;
+        waiting.ts = waiting.ts.min(self.now);
+        Some(waiting)
     }
 }
 
@@ -59,27 +117,58 @@ fn distance(a: Timestamp, b: Timestamp) -> Duration {
 mod tests {
     use super::*;
 
-    fn check(seconds: &[u64], expected: u64) -> Clock {
+    /// Feeds frames at `seconds`; gives the clock and the seconds as admitted, in order.
+    fn run(seconds: &[u64]) -> (Clock, Vec<u64>) {
         let mut clock = Clock::default();
-        for &second in seconds {
-            clock.observe(Timestamp::from_parts(second, 0));
+        let mut admitted = Vec::new();
+        let second = |frame: Frame<'_>| frame.ts.as_nanos() / 1_000_000_000;
+        for (number, &at) in (1..).zip(seconds) {
+            let frame = Frame {
+                ts: Timestamp::from_parts(at, 0),
+                link_type: LinkType::ETHERNET,
+                bytes: &[],
+                wire_len: 0,
+                number,
+            };
+            let (waited, this) = clock.admit(frame);
+            admitted.extend(waited.iter().map(|waiting| second(waiting.frame())));
+            admitted.extend(this.map(second));
         }
-        assert_eq!(clock.now(), Timestamp::from_parts(expected, 0));
-        clock
+        let last = clock.finish();
+        admitted.extend(last.iter().map(|waiting| second(waiting.frame())));
+        (clock, admitted)
     }
 
     #[test]
     fn a_lone_packet_from_the_future_does_not_move_the_clock() {
-        check(&[1000, 9_000_000, 1001, 1002], 1002);
+        let (clock, admitted) = run(&[1000, 9_000_000, 1001, 1002]);
+        assert_eq!(admitted, [1000, 1001, 1001, 1002]);
+        assert_eq!(clock.steps_ahead, 0);
     }
 
     #[test]
-    fn two_packets_after_a_real_gap_do() {
-        assert_eq!(check(&[1000, 90_000, 90_001, 90_002], 90_002).steps_ahead, 1);
+    fn two_packets_after_a_real_gap_do_and_both_keep_their_time() {
+        let (clock, admitted) = run(&[1000, 90_000, 90_001, 90_002]);
+        assert_eq!(admitted, [1000, 90_000, 90_001, 90_002]);
+        assert_eq!(clock.steps_ahead, 1);
+    }
+
+    #[test]
+    fn two_liars_do_not_confirm_each_other() {
+        let (_, admitted) = run(&[1000, 9_000_000, 5_000_000, 1001]);
+        assert_eq!(admitted, [1000, 1000, 1001, 1001]);
+    }
+
+    #[test]
+    fn the_last_packet_may_come_hours_later_but_not_years() {
+        assert_eq!(run(&[1000, 20_000]).1, [1000, 20_000]);
+        assert_eq!(run(&[1000, 9_000_000]).1, [1000, 1000]);
     }
 
     #[test]
     fn the_clock_never_goes_back() {
-        assert_eq!(check(&[10_000, 9_000, 100, 9_999], 10_000).packets_behind, 1);
+        let (clock, _) = run(&[10_000, 9_000, 100, 9_999]);
+        assert_eq!(clock.now(), Timestamp::from_parts(10_000, 0));
+        assert_eq!(clock.frames_behind, 1);
     }
 }

@@ -80,19 +80,12 @@ impl Engine {
     ///
     /// Frames of established flows that were inspected cost no allocation.
     pub fn handle(&mut self, frame: Frame<'_>) {
-        self.ordinal += 1;
-        let second = self.clock.observe(frame.ts).as_nanos() / 1_000_000_000;
-        if second != self.second {
-            self.second = second;
-            self.close_epoch();
+        let (waited, this) = self.clock.admit(frame);
+        if let Some(waited) = waited {
+            self.process(waited.frame());
         }
-        // What is discarded is counted by the decoder, by reason.
-        let Ok(mut pdu) = self.decoder.decode(frame) else { return };
-        // A lone packet from the future belongs to the present.
-        pdu.ts = pdu.ts.min(self.clock.now());
-        let number = shard_of(&pdu.tuple);
-        if let Some(shard) = self.shards.get_mut(number) {
-            shard.handle(&pdu, self.ordinal);
+        if let Some(frame) = this {
+            self.process(frame);
         }
     }
 
@@ -103,6 +96,9 @@ impl Engine {
 
     /// Ends every flow and judges what is left; records follow from `take_records`.
     pub fn finish(&mut self) {
+        if let Some(waited) = self.clock.finish() {
+            self.process(waited.frame());
+        }
         self.close_epoch();
         let now = self.clock.now();
         self.ordinal += 1;
@@ -141,6 +137,22 @@ impl Engine {
     #[must_use]
     pub fn decode_counters(&self) -> DecodeCounters {
         self.decoder.counters()
+    }
+
+    /// Takes one frame in whose time stamp can be trusted.
+    fn process(&mut self, frame: Frame<'_>) {
+        self.ordinal += 1;
+        let second = self.clock.now().as_nanos() / 1_000_000_000;
+        if second != self.second {
+            self.second = second;
+            self.close_epoch();
+        }
+        // What is discarded is counted by the decoder, by reason.
+        let Ok(pdu) = self.decoder.decode(frame) else { return };
+        let number = shard_of(&pdu.tuple);
+        if let Some(shard) = self.shards.get_mut(number) {
+            shard.handle(&pdu, self.ordinal);
+        }
     }
 
     /// Ends a second of packet time: every shard sees the same clock, and their events go to the

@@ -40,18 +40,12 @@ impl Hellos {
 
     /// Takes one frame in.
     pub fn handle(&mut self, frame: Frame<'_>) {
-        self.ordinal += 1;
-        let now = self.clock.observe(frame.ts);
-        let second = now.as_nanos() / 1_000_000_000;
-        if second != self.second {
-            self.second = second;
-            self.shard.advance(now, self.ordinal);
-            self.collect();
+        let (waited, this) = self.clock.admit(frame);
+        if let Some(waited) = waited {
+            self.process(waited.frame());
         }
-        if let Ok(mut pdu) = self.decoder.decode(frame) {
-            pdu.ts = pdu.ts.min(now);
-            self.shard.handle(&pdu, self.ordinal);
-            self.collect();
+        if let Some(frame) = this {
+            self.process(frame);
         }
     }
 
@@ -62,9 +56,27 @@ impl Hellos {
 
     /// Ends every flow and takes the rows that are left.
     pub fn finish(&mut self) -> Vec<HelloRow> {
+        if let Some(waited) = self.clock.finish() {
+            self.process(waited.frame());
+        }
         self.shard.finish(self.clock.now(), self.ordinal);
         self.collect();
         self.rows.finish()
+    }
+
+    fn process(&mut self, frame: Frame<'_>) {
+        self.ordinal += 1;
+        let now = self.clock.now();
+        let second = now.as_nanos() / 1_000_000_000;
+        if second != self.second {
+            self.second = second;
+            self.shard.advance(now, self.ordinal);
+            self.collect();
+        }
+        if let Ok(pdu) = self.decoder.decode(frame) {
+            self.shard.handle(&pdu, self.ordinal);
+            self.collect();
+        }
     }
 
     fn collect(&mut self) {
