@@ -352,6 +352,30 @@ fn a_google_hello_is_one_fact_however_often_it_comes() {
 }
 
 proptest! {
+    /// Past the tag, which random bytes never get by, anything may be in a packet.
+    #[test]
+    fn any_frames_never_panic_and_stay_bounded(
+        packets in proptest::collection::vec(
+            (any::<bool>(), 0_usize..4, prop_oneof![
+                proptest::collection::vec(any::<u8>(), 4..300),
+                hostile_frames(),
+            ]), 1..30),
+    ) {
+        let versions = [1, 0x6b33_43cf, u32::from_be_bytes(*b"T051"), u32::from_be_bytes(*b"Q050")];
+        let mut inspector = DatagramInspector::new(DatagramProtocol::Detect);
+        let mut facts = Vec::new();
+        for ((is_server, version, frames), number) in packets.into_iter().zip(0..) {
+            let (packet, from) = match is_server {
+                true => (Initial::server(ID, frames), SERVER),
+                false => (Initial::client(ID, frames), CLIENT),
+            };
+            let packet = Initial { version: versions[version], number, ..packet };
+            inspector.inspect(from, &packet.seal(), &mut facts);
+            prop_assert!(inspector.held_bytes() <= MOST_HELD);
+        }
+        inspector.finish(&mut facts);
+    }
+
     /// However a hello is cut, shuffled, repeated and spread over datagrams, it is the same fact.
     #[test]
     fn any_split_and_order_gives_the_same_hello(
@@ -383,4 +407,19 @@ proptest! {
         prop_assert_eq!(client_hellos(&facts), whole);
         prop_assert_eq!(anomalies(&facts), []);
     }
+}
+
+/// CRYPTO frames, of either dialect, that begin messages of any type and length.
+fn hostile_frames() -> impl Strategy<Value = Vec<u8>> {
+    let bytes = proptest::collection::vec(any::<u8>(), 0..80);
+    let frame = (any::<bool>(), 0_usize..70_000, 0_u8..3, bytes).prop_map(
+        |(is_google, offset, kind, bytes)| {
+            let at_start = [&[kind, 0, 0][..], &bytes].concat();
+            let near = if offset < 40_000 { 0 } else { offset };
+            let mut frame = crypto(near, &at_start);
+            frame[0] = if is_google { 8 } else { 6 };
+            frame
+        },
+    );
+    proptest::collection::vec(frame, 1..8).prop_map(|frames| [frames.concat(), vec![0; 4]].concat())
 }
