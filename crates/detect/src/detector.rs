@@ -10,13 +10,14 @@ use dwell_attribution::{Policy, Subject, Verdict};
 use dwell_packet::Timestamp;
 
 use crate::an0146::{self, Case};
-use crate::lives::{Fresh, Lives, Told};
+use crate::appraisal::Appraisal;
+use crate::lives::{Lives, Reached, Step};
 use crate::order::{Pending, Reorder, What};
 use crate::prevalence::Prevalence;
-use crate::session::{Assessed, Session, SessionKey};
+use crate::session::{Session, SessionKey};
 use crate::tracker::{Place, Tracker};
 use crate::{
-    Burst, DetectConfig, DetectCounters, DetectEvent, FlowFacts, SessionEnd, SessionId,
+    Burst, DetectConfig, DetectCounters, DetectEvent, FlowFacts, Life, SessionEnd, SessionId,
     SessionSummary,
 };
 
@@ -338,7 +339,10 @@ impl Detector {
         self.tracker.note_open_connections();
         let places = self.tracker.places();
         for &place in &places {
-            self.note_held(place, now);
+            let moved = |session: &Session| session.changed || session.open_flows > 0;
+            if self.tracker.session(place).is_some_and(moved) {
+                self.note_held(place, now);
+            }
         }
         for place in places {
             let Some(session) = self.tracker.session_mut(place) else { continue };
@@ -375,80 +379,87 @@ impl Detector {
 
     /// Judges a session and tells what became of its finding.
     fn judge(&mut self, place: Place, now: Timestamp) {
+        let Some(appraisal) = self.appraise(place, now) else { return };
         let Some(session) = self.tracker.session_mut(place) else { return };
-        let Some(mut summary) = session.summary(now) else { return };
+        session.assessed = Some(appraisal.assessed());
+        let Some(score) = &appraisal.score else {
+            return self.withdraw(place, now, &appraisal);
+        };
+        let reached = Reached { at: now, level: appraisal.level, score_bits: score.bits };
+        let key = session.key.clone();
+        match self.lives.follow(&key, &mut session.finding, reached) {
+            Step::Tell(life) => {
+                let finding = session
+                    .finding
+                    .as_deref()
+                    .map(|open| appraisal.finding(&self.config, open, life, now));
+                let opened = u64::from(life == Life::Opened);
+                self.counters.findings_opened =
+                    self.counters.findings_opened.saturating_add(opened);
+                self.outbox.extend(finding.map(DetectEvent::Finding));
+            }
+            Step::Repeated => {
+                self.counters.findings_repeated = self.counters.findings_repeated.saturating_add(1);
+            }
+            Step::Nothing => {}
+        }
+    }
+
+    /// What a session comes to at `now`; `None` before its first payload.
+    fn appraise(&self, place: Place, now: Timestamp) -> Option<Appraisal> {
+        let session = self.tracker.session(place)?;
+        let mut summary = session.summary(now)?;
         let judgement = self.policy.judge(&Subject {
             host: &session.host,
             attribution: &session.attribution,
             destination: &session.destination,
             at: now,
         });
-        let key = session.key.clone();
+        let key = &session.key;
         let peers = self.prevalence.peers(key.host, &key.application, &key.destination);
         let case =
             Case { config: &self.config, session: &summary, judgement: &judgement, peers: &peers };
         let score = an0146::score(&case);
         let level = score.as_ref().and_then(|score| self.lives.level(score));
-        let assessed = Assessed {
-            verdict: judgement.verdict,
-            score_bits: score.as_ref().map(|score| score.bits),
-            level,
-        };
-        session.assessed = Some(assessed);
-        let Some(score) = score else {
-            self.withdraw(place, now, judgement.verdict);
-            return;
-        };
-        let sentence = an0146::sentence(&case, &score);
         summary.verdict = Some(judgement.verdict);
-        summary.score_bits = assessed.score_bits;
+        summary.score_bits = score.as_ref().map(|score| score.bits);
         summary.level = level;
-        let fresh = Fresh { key: &key, session: summary, judgement, score, sentence };
-        let fresh = self.lives.finding(now, fresh);
-        match self.lives.follow(&key, &mut session.finding, level, fresh) {
-            Told::Event(finding) => {
-                let opened = u64::from(finding.life == crate::Life::Opened);
-                self.counters.findings_opened =
-                    self.counters.findings_opened.saturating_add(opened);
-                self.outbox.push(DetectEvent::Finding(finding));
-            }
-            Told::Repeated => {
-                self.counters.findings_repeated = self.counters.findings_repeated.saturating_add(1);
-            }
-            Told::Nothing => {}
-        }
+        Some(Appraisal { session: summary, judgement, peers, score, level })
     }
 
     /// Closes the finding of a session that may no longer be judged.
-    fn withdraw(&mut self, place: Place, now: Timestamp, verdict: Verdict) {
+    fn withdraw(&mut self, place: Place, now: Timestamp, appraisal: &Appraisal) {
         let Some(session) = self.tracker.session_mut(place) else { return };
-        if verdict == Verdict::Excepted {
+        if appraisal.judgement.verdict == Verdict::Excepted {
             self.counters.findings_excepted = self.counters.findings_excepted.saturating_add(1);
         }
-        let summary = session.summary(now);
-        if let (Some(finding), Some(summary)) = (session.finding.take(), summary) {
-            let closed = self.lives.close(*finding, now, summary);
+        if let Some(open) = session.finding.take() {
+            let closed = appraisal.finding(&self.config, &open, Life::Closed, now);
             self.outbox.push(DetectEvent::Finding(closed));
         }
     }
 
     /// Ends a session: its finding first, then the session itself.
     fn end(&mut self, place: Place, now: Timestamp, reason: SessionEnd) {
-        let Some(mut session) = self.tracker.remove(place) else { return };
-        session.settle();
+        let life = match reason {
+            SessionEnd::EndOfCapture => Life::Updated,
+            SessionEnd::Idle | SessionEnd::Rekeyed | SessionEnd::Evicted => Life::Closed,
+        };
+        let open = self.tracker.session_mut(place).and_then(|session| {
+            session.settle();
+            session.finding.take()
+        });
+        if let Some(open) = open.filter(|open| life == Life::Closed || open.told_at < now)
+            && let Some(appraisal) = self.appraise(place, now)
+        {
+            let last = appraisal.finding(&self.config, &open, life, now);
+            self.outbox.push(DetectEvent::Finding(last));
+        }
+        let Some(session) = self.tracker.remove(place) else { return };
         let Some(summary) = session.summary(now) else { return };
         self.counters.sessions_ended = self.counters.sessions_ended.saturating_add(1);
         if reason == SessionEnd::Evicted {
             self.counters.sessions_evicted = self.counters.sessions_evicted.saturating_add(1);
-        }
-        if let Some(finding) = session.finding.take() {
-            let told = match reason {
-                SessionEnd::EndOfCapture => self.lives.last_word(*finding, now, summary.clone()),
-                SessionEnd::Idle | SessionEnd::Rekeyed | SessionEnd::Evicted => {
-                    Some(self.lives.close(*finding, now, summary.clone()))
-                }
-            };
-            self.outbox.extend(told.map(DetectEvent::Finding));
         }
         self.outbox.push(DetectEvent::SessionEnded(Box::new(summary), reason));
     }

@@ -5,9 +5,11 @@
 
 mod an0146;
 mod analytic;
+mod appraisal;
 mod config;
 mod counters;
 mod detector;
+mod explain;
 mod facts;
 mod finding;
 mod lives;

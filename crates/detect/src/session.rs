@@ -7,6 +7,7 @@ use dwell_attribution::{Attribution, Destination, HostId, HostRef, Verdict};
 use dwell_packet::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::lives::OpenFinding;
 use crate::slots::SLOT;
 use crate::stats::Statistics;
 use crate::{Burst, FlowFacts, Level, NameLookup, SessionId, SessionSummary, Shape, Visibility};
@@ -64,7 +65,7 @@ pub(crate) struct Session {
     pub(crate) visibility: Visibility,
     pub(crate) lookup: NameLookup,
     pub(crate) assessed: Option<Assessed>,
-    pub(crate) finding: Option<Box<crate::tracker::OpenFinding>>,
+    pub(crate) finding: Option<Box<OpenFinding>>,
 }
 
 /// What the last judgement of a session came to.

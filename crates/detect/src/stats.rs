@@ -15,7 +15,7 @@ use crate::{Burst, Shape, Side};
 /// Silence that parts two bursts of a session.
 pub(crate) const BURST_SILENCE: Duration = Duration::from_secs(1);
 
-/// Running statistics of one session. Never allocates; about 450 bytes.
+/// Running statistics of one session. Never allocates; at most 432 bytes.
 #[derive(Clone, Debug)]
 pub(crate) struct Statistics {
     first: Timestamp,
@@ -100,9 +100,14 @@ impl Statistics {
         let Current { start, end, up_bytes, down_bytes, first, .. } = self.current;
         let (up, down) = (up_bytes as f64, down_bytes as f64);
         let (ln_up, ln_down) = ((up + SIZE_OFFSET).ln(), (down + SIZE_OFFSET).ln());
-        self.coupling.add(self.ln_up.unusual(ln_up), self.ln_down.unusual(ln_down), self.bursts);
-        self.ln_up.add(ln_up);
-        self.ln_down.add(ln_down);
+        let before = self.bursts;
+        if before >= MIN_BURSTS_FOR_UNUSUAL {
+            let large_up = self.ln_up.unusual(ln_up, before);
+            self.coupling.add(large_up, self.ln_down.unusual(ln_down, before));
+        }
+        self.bursts = before.saturating_add(1);
+        self.ln_up.add(ln_up, self.bursts);
+        self.ln_down.add(ln_down, self.bursts);
         if first == Side::Server {
             self.server_first = self.server_first.saturating_add(1);
             if up > REVERSE_RATIO * down && up > REVERSE_MIN_BYTES {
@@ -110,14 +115,13 @@ impl Statistics {
                 self.reversed_bytes = self.reversed_bytes.saturating_add(up_bytes);
             }
         }
-        if self.bursts > 0 && same_size(self.previous_up as f64, up) {
+        if before > 0 && same_size(self.previous_up as f64, up) {
             self.equal_sized = self.equal_sized.saturating_add(1);
         }
         self.previous_up = up_bytes;
         self.up_bytes = self.up_bytes.saturating_add(up_bytes);
         self.down_bytes = self.down_bytes.saturating_add(down_bytes);
         self.active_s += end.saturating_since(start).as_secs_f64();
-        self.bursts = self.bursts.saturating_add(1);
         self.slots.add(start.saturating_since(self.first), end.saturating_since(self.first));
     }
 
@@ -174,9 +178,9 @@ impl Statistics {
             reversed_bursts: self.reversed,
             reversed_bytes_share: self.reversed_bytes as f64 / (up + 1.0),
             mean_ln_up: self.ln_up.mean,
-            sd_ln_up: self.ln_up.sd(),
+            sd_ln_up: self.ln_up.sd(self.bursts),
             mean_ln_down: self.ln_down.mean,
-            sd_ln_down: self.ln_down.sd(),
+            sd_ln_down: self.ln_down.sd(self.bursts),
             up_share: up / (up + down + 1.0),
             idle_share: 1.0 - self.active_s / (duration.as_secs_f64() + 1.0),
             coupling_bits: self.coupling.bits(self.bursts),
@@ -206,40 +210,40 @@ impl Current {
 /// Mean and spread of a series (Welford 1962).
 #[derive(Clone, Copy, Debug, Default)]
 struct Moments {
-    count: u32,
     mean: f64,
     squares: f64,
 }
 
 impl Moments {
-    fn add(&mut self, value: f64) {
-        self.count = self.count.saturating_add(1);
+    /// Takes in the value that makes the series `count` long.
+    fn add(&mut self, value: f64, count: u32) {
         let delta = value - self.mean;
-        self.mean += delta / f64::from(self.count);
+        self.mean += delta / f64::from(count);
         self.squares += delta * (value - self.mean);
     }
 
-    /// Standard deviation over the whole series (divided by its length).
-    fn sd(&self) -> f64 {
-        if self.count == 0 { 0.0 } else { (self.squares / f64::from(self.count)).max(0.0).sqrt() }
+    /// Standard deviation over the whole series of `count` (divided by its length).
+    fn sd(&self, count: u32) -> f64 {
+        if count == 0 { 0.0 } else { (self.squares / f64::from(count)).max(0.0).sqrt() }
     }
 
     /// Whether `value` lies two spreads above the mean of what came before.
-    fn unusual(&self, value: f64) -> bool {
-        value > self.mean + 2.0 * self.sd().max(MIN_SIZE_SPREAD)
+    fn unusual(&self, value: f64, count: u32) -> bool {
+        value > self.mean + 2.0 * self.sd(count).max(MIN_SIZE_SPREAD)
     }
 }
 
 /// Silences between bursts.
 #[derive(Clone, Debug)]
 struct Gaps {
+    count: u32,
     seconds: Moments,
     ln: Moments,
     longest_s: f64,
     /// Sum of products of consecutive ln gaps.
     products: f64,
     first_ln: f64,
-    /// The last two ln gaps, the later first; meaningful with `ln.count`.
+    /// The last two ln gaps, the later first; meaningful with `count`.
     recent_ln: [f64; 2],
     patterns: [u16; 6],
     histogram: [u16; GAP_BINS],
@@ -248,6 +252,7 @@ struct Gaps {
 impl Default for Gaps {
     fn default() -> Self {
         Self {
+            count: 0,
             seconds: Moments::default(),
             ln: Moments::default(),
             longest_s: 0.0,
@@ -265,7 +270,7 @@ impl Gaps {
         let seconds = seconds.max(MIN_GAP_S);
         let ln = seconds.ln();
         let [previous, before] = self.recent_ln;
-        match self.ln.count {
+        match self.count {
             0 => self.first_ln = ln,
             1 => self.products += previous * ln,
             _ => {
@@ -274,8 +279,9 @@ impl Gaps {
             }
         }
         self.recent_ln = [ln, previous];
-        self.seconds.add(seconds);
-        self.ln.add(ln);
+        self.count = self.count.saturating_add(1);
+        self.seconds.add(seconds, self.count);
+        self.ln.add(ln, self.count);
         self.longest_s = self.longest_s.max(seconds);
         let bin = GAP_EDGES_S.partition_point(|&edge| edge <= seconds).saturating_sub(1);
         count_in(&mut self.histogram, bin);
@@ -284,18 +290,21 @@ impl Gaps {
     fn describe(&self, shape: &mut Shape) {
         shape.longest_gap_s = self.longest_s;
         shape.ordinal_entropy = entropy_bits(&self.patterns) / 6_f64.log2();
-        let gaps = f64::from(self.ln.count);
-        if self.ln.count < 2 {
+        let gaps = f64::from(self.count);
+        if self.count < 2 {
             return;
         }
-        let ratio =
-            if self.seconds.mean > 0.0 { self.seconds.sd() / self.seconds.mean } else { 0.0 };
-        shape.gaps = self.ln.count;
+        let ratio = if self.seconds.mean > 0.0 {
+            self.seconds.sd(self.count) / self.seconds.mean
+        } else {
+            0.0
+        };
+        shape.gaps = self.count;
         shape.mean_gap_s = self.seconds.mean;
         shape.gap_variation = ratio;
         shape.burstiness = kim_jo(ratio, gaps + 1.0);
         shape.mean_ln_gap = self.ln.mean;
-        shape.sd_ln_gap = self.ln.sd();
+        shape.sd_ln_gap = self.ln.sd(self.count);
         shape.memory = self.memory();
         let quantile = |share| quantile_octaves(&self.histogram, share);
         let (q1, q2, q3) = (quantile(0.25), quantile(0.5), quantile(0.75));
@@ -311,11 +320,11 @@ impl Gaps {
     /// Pearson correlation of consecutive ln gaps. Sums over "all but the last" and "all but the
     /// first" follow from the sums over all.
     fn memory(&self) -> f64 {
-        let pairs = f64::from(self.ln.count) - 1.0;
+        let pairs = f64::from(self.count) - 1.0;
         if pairs <= 2.0 {
             return 0.0;
         }
-        let count = f64::from(self.ln.count);
+        let count = f64::from(self.count);
         let sum = self.ln.mean * count;
         let squares = self.ln.squares + count * self.ln.mean * self.ln.mean;
         let [last, _] = self.recent_ln;
@@ -341,10 +350,7 @@ struct Coupling {
 }
 
 impl Coupling {
-    fn add(&mut self, large_up: bool, large_down: bool, bursts: u32) {
-        if bursts < MIN_BURSTS_FOR_UNUSUAL {
-            return;
-        }
+    fn add(&mut self, large_up: bool, large_down: bool) {
         self.large_down = self.large_down.saturating_add(u32::from(large_down));
         self.large_up = self.large_up.saturating_add(u32::from(large_up));
         let coupled = large_up && self.after_large_down;

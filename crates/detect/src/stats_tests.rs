@@ -216,7 +216,7 @@ fn full_bins_are_halved_and_shares_stay() {
 
 #[test]
 fn the_state_of_a_session_is_small() {
-    assert!(size_of::<Statistics>() <= 480, "{}", size_of::<Statistics>());
+    assert!(size_of::<Statistics>() <= 432, "{}", size_of::<Statistics>());
 }
 
 #[test]

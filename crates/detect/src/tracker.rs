@@ -7,21 +7,9 @@ use dwell_packet::Timestamp;
 use hashbrown::HashMap;
 
 use crate::session::{Session, SessionKey};
-use crate::{DetectConfig, FindingId, FlowFacts, Level, SessionId};
+use crate::{DetectConfig, FlowFacts, SessionId};
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
-
-/// A finding that is open, as its session keeps it.
-#[derive(Clone, Debug)]
-pub(crate) struct OpenFinding {
-    pub(crate) id: FindingId,
-    pub(crate) opened_at: Timestamp,
-    /// As last told.
-    pub(crate) level: Level,
-    pub(crate) score_bits: f64,
-    pub(crate) told_at: Timestamp,
-    pub(crate) last: crate::Finding,
-}
 
 /// Sessions by number and by key, and flows by identifier.
 #[derive(Debug)]

@@ -1,0 +1,64 @@
+//! What a session comes to, and the finding that this makes. It decides nothing.
+
+use dwell_attribution::Judgement;
+use dwell_packet::Timestamp;
+
+use crate::an0146::{Case, Score};
+use crate::explain;
+use crate::lives::OpenFinding;
+use crate::prevalence::Peers;
+use crate::session::Assessed;
+use crate::{Analytic, DetectConfig, Finding, Level, Life, SessionSummary};
+
+/// A session with everything that was said of it.
+#[derive(Debug)]
+pub(crate) struct Appraisal {
+    pub(crate) session: SessionSummary,
+    pub(crate) judgement: Judgement,
+    pub(crate) peers: Peers,
+    /// `None` if the session may not be judged.
+    pub(crate) score: Option<Score>,
+    pub(crate) level: Option<Level>,
+}
+
+impl Appraisal {
+    /// What the session keeps of it.
+    pub(crate) fn assessed(&self) -> Assessed {
+        Assessed {
+            verdict: self.judgement.verdict,
+            score_bits: self.score.as_ref().map(|score| score.bits),
+            level: self.level,
+        }
+    }
+
+    /// The finding as it is told. Without a score it keeps the figures last told.
+    pub(crate) fn finding(
+        &self,
+        config: &DetectConfig,
+        open: &OpenFinding,
+        life: Life,
+        now: Timestamp,
+    ) -> Box<Finding> {
+        let case =
+            Case { config, session: &self.session, judgement: &self.judgement, peers: &self.peers };
+        let reasons = match &self.score {
+            Some(score) => explain::reasons(&case, score),
+            None => explain::exception(&case).into_iter().collect(),
+        };
+        Box::new(Finding {
+            id: open.id.clone(),
+            life,
+            at: now,
+            opened_at: open.opened_at,
+            analytic: Analytic::An0146,
+            level: open.level,
+            score_bits: self.score.as_ref().map_or(open.score_bits, |score| score.bits),
+            parts: self.score.as_ref().map(|score| score.parts).unwrap_or_default(),
+            provisional: true,
+            judgement: self.judgement.clone(),
+            sentence: explain::sentence(&case, &reasons),
+            reasons,
+            session: self.session.clone(),
+        })
+    }
+}
