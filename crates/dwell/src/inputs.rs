@@ -51,7 +51,13 @@ impl Inputs {
             FileSource::open(path)
         };
         match opened {
-            Ok(source) => Some(source),
+            Ok(source) => {
+                let Some(link_type) = source.unsupported_link_type() else { return Some(source) };
+                let name = dwell_output::printable(path.to_string_lossy().as_bytes());
+                eprintln!("dwell: {name}: link type {} is not supported", link_type.0);
+                self.worst = self.worst.max(Exit::CannotOpen);
+                None
+            }
             Err(error) => {
                 self.report(&error);
                 None
