@@ -1,5 +1,7 @@
 //! What a policy says of an application on a host, and what it refuses to be told.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
+
 use std::net::IpAddr;
 
 use dwell_attribution::{

@@ -352,10 +352,11 @@ impl Detector {
             }
             let changed = std::mem::take(&mut session.changed) || session.open_flows > 0;
             if self.is_long(place, now) {
-                if changed {
-                    self.judge(place, now);
-                }
-                let summary = self.tracker.session(place).and_then(|kept| kept.summary(now));
+                let summary = if changed {
+                    self.judge(place, now)
+                } else {
+                    self.tracker.session(place).and_then(|kept| kept.summary(now))
+                };
                 self.outbox.extend(summary.map(|s| DetectEvent::SessionUpdated(Box::new(s))));
             }
         }
@@ -377,13 +378,14 @@ impl Detector {
         self.prevalence.note_held(key.host, &key.application, &key.destination, held);
     }
 
-    /// Judges a session and tells what became of its finding.
-    fn judge(&mut self, place: Place, now: Timestamp) {
-        let Some(appraisal) = self.appraise(place, now) else { return };
-        let Some(session) = self.tracker.session_mut(place) else { return };
+    /// Judges a session and tells what became of its finding; gives the session as it stands.
+    fn judge(&mut self, place: Place, now: Timestamp) -> Option<SessionSummary> {
+        let appraisal = self.appraise(place, now)?;
+        let session = self.tracker.session_mut(place)?;
         session.assessed = Some(appraisal.assessed());
         let Some(score) = &appraisal.score else {
-            return self.withdraw(place, now, &appraisal);
+            self.withdraw(place, now, &appraisal);
+            return Some(appraisal.session);
         };
         let reached = Reached { at: now, level: appraisal.level, score_bits: score.bits };
         let key = session.key.clone();
@@ -403,6 +405,7 @@ impl Detector {
             }
             Step::Nothing => {}
         }
+        Some(appraisal.session)
     }
 
     /// What a session comes to at `now`; `None` before its first payload.
