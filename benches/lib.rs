@@ -1,1 +1,8 @@
-//! Benches of each stage of the data path.
+//! What the benches share: the clock that they go by, and flows to measure with. Measures nothing
+//! itself.
+
+mod cpu;
+mod flows;
+
+pub use cpu::{ThreadCpu, criterion, resident_bytes};
+pub use flows::{Flows, Step};
