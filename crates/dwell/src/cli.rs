@@ -74,6 +74,14 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "DURATION", value_parser = crate::units::duration)]
     pub(crate) session_duration: Option<std::time::Duration>,
 
+    /// What besides the five-tuple keeps two flows apart.
+    #[arg(long, value_enum, default_value_t = FlowKeyScope::Plain)]
+    pub(crate) flow_key: FlowKeyScope,
+
+    /// Whose bytes win where early TCP segments overlap: as the captured hosts do it.
+    #[arg(long, value_enum, default_value_t = TcpOverlap::First)]
+    pub(crate) tcp_overlap: TcpOverlap,
+
     /// Exit with code 10 when a finding reaches this level.
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub(crate) fail_on: Option<FailLevel>,
@@ -90,6 +98,28 @@ pub(crate) enum ReplayFormat {
     Table,
     /// One JSON record a line: flow, tls, quic, http, alert, stats.
     Eve,
+}
+
+/// What besides the five-tuple keeps two flows apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FlowKeyScope {
+    /// Nothing.
+    Plain,
+    /// VLAN tags.
+    Vlan,
+    /// VLAN tags and the innermost tunnel.
+    Encapsulation,
+}
+
+/// Whose bytes win where early TCP segments overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TcpOverlap {
+    /// The first copy: Linux, Windows, macOS.
+    First,
+    /// The last copy: Cisco IOS.
+    Last,
+    /// The last copy where it starts before the other: older BSDs.
+    Bsd,
 }
 
 /// Levels of findings.

@@ -8,10 +8,11 @@ use anyhow::Context as _;
 use dwell_attribution::{AppRules, Policy};
 use dwell_detect::{DetectConfig, Level};
 use dwell_engine::{Engine, EngineConfig, Record};
+use dwell_flow::{FlowConfig, FlowScope, OverlapPolicy};
 use dwell_output::EveContext;
 
 use crate::Exit;
-use crate::cli::{Color, FailLevel, ReplayArgs, ReplayFormat};
+use crate::cli::{Color, FailLevel, FlowKeyScope, ReplayArgs, ReplayFormat, TcpOverlap};
 use crate::inputs::{Inputs, in_time_order};
 use crate::summary::Summary;
 use crate::terminal;
@@ -77,8 +78,21 @@ fn engine(args: &ReplayArgs) -> anyhow::Result<Option<Engine>> {
     if let Some(duration) = args.session_duration {
         detect.session_duration = duration;
     }
-    let config =
-        EngineConfig { detect, rules, policy: Arc::new(policy), ..EngineConfig::default() };
+    let flow = FlowConfig {
+        scope: match args.flow_key {
+            FlowKeyScope::Plain => FlowScope::Plain,
+            FlowKeyScope::Vlan => FlowScope::Vlan,
+            FlowKeyScope::Encapsulation => FlowScope::Encapsulation,
+        },
+        overlap: match args.tcp_overlap {
+            TcpOverlap::First => OverlapPolicy::First,
+            TcpOverlap::Last => OverlapPolicy::Last,
+            TcpOverlap::Bsd => OverlapPolicy::Bsd,
+        },
+        ..FlowConfig::default()
+    };
+    let policy = Arc::new(policy);
+    let config = EngineConfig { detect, rules, policy, flow, ..EngineConfig::default() };
     Ok(Some(Engine::new(config)))
 }
 

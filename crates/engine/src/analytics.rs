@@ -15,6 +15,7 @@ use hashbrown::HashMap;
 
 use crate::event::{Event, EventKind, FlowSnapshot};
 use crate::flow_state::{FlowState, LastChance};
+use crate::migration::Connections;
 use crate::names::Names;
 use crate::record::{FlowRecord, Moment, Record, SessionRecord};
 
@@ -24,6 +25,7 @@ pub(crate) struct Analytics {
     rules: AppRules,
     hosts: Hosts,
     names: Names,
+    connections: Connections,
     flows: HashMap<u64, FlowState, FixedState>,
     detector: Detector,
     verdicts: Vec<DetectEvent>,
@@ -36,6 +38,7 @@ impl Analytics {
             rules,
             hosts: Hosts::new(HostsConfig::default()),
             names: Names::default(),
+            connections: Connections::default(),
             flows: HashMap::default(),
             detector: Detector::new(config, policy),
             verdicts: Vec::new(),
@@ -50,6 +53,16 @@ impl Analytics {
             EventKind::Opened(snapshot) => self.opened(flow, &snapshot),
             EventKind::Fact { tuple, frame, observed } => {
                 self.fact(ts, flow, (tuple, frame), observed);
+            }
+            EventKind::QuicIds(ids) => {
+                if let (Some(state), Some(id)) = (self.flows.get(&flow), ids.server) {
+                    self.connections.learn(state.tuple().dst, id.as_bytes(), flow);
+                }
+            }
+            EventKind::Conflict(conflict) => {
+                if let Some(state) = self.flows.get_mut(&flow) {
+                    state.note_conflict(conflict);
+                }
             }
             EventKind::Burst { burst, originator } => self.burst(flow, &burst, originator),
             EventKind::Updated(snapshot) => self.record(ts, flow, Moment::Update, snapshot),
@@ -86,7 +99,12 @@ impl Analytics {
         if let Some(os) = snapshot.os {
             self.hosts.note_os(tuple.src.addr, os);
         }
-        self.flows.insert(flow, FlowState::new(flow, snapshot));
+        let mut state = FlowState::new(flow, snapshot);
+        let moved = snapshot.quic_short.and_then(|id| self.connections.lookup(tuple.dst, &id));
+        if let Some(earlier) = moved.and_then(|moved| self.flows.get(&moved)) {
+            state.continue_from(earlier);
+        }
+        self.flows.insert(flow, state);
     }
 
     fn fact(&mut self, ts: Timestamp, flow: u64, at: (FiveTuple, u64), observed: Observed) {
@@ -113,7 +131,16 @@ impl Analytics {
             Sender::Originator => tuple.dst.addr,
             Sender::Responder => tuple.src.addr,
         };
+        let multicast = tuple.dst.port == 5353 || tuple.src.port == 5353;
         for (name, addr, ttl_s) in message.addresses() {
+            if multicast {
+                // A host that tells its own name (RFC 6762, section 8.3).
+                if message.response && [tuple.src.addr, tuple.dst.addr].contains(&addr) {
+                    let name = name.trim_end_matches('.').trim_end_matches(".local");
+                    self.hosts.note_name(addr, name.into());
+                }
+                continue;
+            }
             let ttl = Duration::from_secs(u64::from(ttl_s));
             self.names.learn(now, (host, addr), name.as_bytes(), ttl);
         }
@@ -193,6 +220,8 @@ impl Analytics {
             delta,
             opening_seen: state.opening_seen(),
             ech: state.ech(),
+            migrated_from: state.migrated_from(),
+            conflicts: state.conflicts().to_vec(),
             snapshot,
         })));
     }

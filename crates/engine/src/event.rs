@@ -1,8 +1,8 @@
 //! What a shard tells the analytics: plain values, ordered by time and place in the capture.
 
-use dwell_flow::{Burst, DirectionCounters, EndReason, Flow, Quality, TcpPhase, Timing};
+use dwell_flow::{Burst, Conflict, DirectionCounters, EndReason, Flow, Quality, TcpPhase, Timing};
 use dwell_packet::{Direction, Encapsulation, FiveTuple, LinkAddresses, Timestamp};
-use dwell_proto::Observed;
+use dwell_proto::{Observed, QuicConnectionIds};
 
 /// One thing that happened to one flow.
 #[derive(Clone, Debug)]
@@ -35,6 +35,10 @@ pub enum EventKind {
         /// What was seen.
         observed: Observed,
     },
+    /// A QUIC connection's IDs, once its handshake was inspected: later flows may carry them.
+    QuicIds(Box<QuicConnectionIds>),
+    /// Two copies of the same TCP bytes differ.
+    Conflict(Conflict),
     /// A burst of payload is over (or a part of a long one).
     Burst {
         /// The burst.
@@ -80,8 +84,9 @@ pub struct FlowSnapshot {
     pub timing: Option<Box<Timing>>,
     /// Which direction of `timing` is the originator's.
     pub originator: Direction,
-    /// QUIC connection IDs seen, for matching a migrated connection.
-    pub quic_ids: Option<dwell_proto::QuicConnectionIds>,
+    /// What follows the first byte of a QUIC short header, if the flow began with one: a
+    /// connection that migrated here begins with its ID.
+    pub quic_short: Option<[u8; 20]>,
 }
 
 impl FlowSnapshot {
@@ -100,7 +105,7 @@ impl FlowSnapshot {
             os: None,
             timing: flow.timing.clone(),
             originator: flow.originator,
-            quic_ids: None,
+            quic_short: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dwell_attribution::{Attribution, Destination, Evidence, HostRef, NameSource, Opening};
 use dwell_detect::{FlowFacts, NameLookup, SessionId, Visibility};
+use dwell_flow::Conflict;
 use dwell_packet::{Endpoint, FiveTuple, Timestamp};
 use dwell_proto::{
     CertificateFacts, ClientHello, Fact, HttpRequest, HttpResponse, Observed, Preamble, Sender,
@@ -22,6 +23,9 @@ const PATIENCE_BURSTS: u32 = 2;
 
 /// Handshakes of earlier connections that may wait for their record.
 const MAX_EARLIER_HANDSHAKES: usize = 8;
+
+/// Conflicts kept of one flow.
+const MAX_CONFLICTS: usize = 4;
 
 /// Whether a flow will be asked again for its handshakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,8 @@ pub(crate) struct FlowState {
     looked_up: bool,
     resolver_watched: bool,
     application: Option<Arc<Attribution>>,
+    migrated_from: Option<u64>,
+    conflicts: Vec<Conflict>,
     settled: bool,
     session: Option<SessionId>,
     records: u32,
@@ -81,7 +87,7 @@ struct Handshake {
 }
 
 /// What names the application and the destination, kept while the flow is open.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Clue {
     opening: Opening,
     ja4: Option<String>,
@@ -123,6 +129,8 @@ impl FlowState {
             looked_up: false,
             resolver_watched: false,
             application: None,
+            migrated_from: None,
+            conflicts: Vec::new(),
             settled: false,
             session: None,
             records: 0,
@@ -222,6 +230,27 @@ impl FlowState {
             self.turned = true;
             self.tuple = self.tuple.reversed();
         }
+    }
+
+    /// Takes over what is known of a QUIC connection that moved here from another flow.
+    pub(crate) fn continue_from(&mut self, earlier: &Self) {
+        self.clue = earlier.clue.clone();
+        self.migrated_from = Some(earlier.flow);
+    }
+
+    /// Keeps two differing copies of the same bytes as evidence.
+    pub(crate) fn note_conflict(&mut self, conflict: Conflict) {
+        if self.conflicts.len() < MAX_CONFLICTS {
+            self.conflicts.push(conflict);
+        }
+    }
+
+    pub(crate) const fn migrated_from(&self) -> Option<u64> {
+        self.migrated_from
+    }
+
+    pub(crate) fn conflicts(&self) -> &[Conflict] {
+        &self.conflicts
     }
 
     /// Five-tuple, client first.

@@ -53,7 +53,11 @@ impl HelloRows {
                     }
                 }
             }
-            EventKind::Opened(_) | EventKind::Burst { .. } | EventKind::Updated(_) => {}
+            EventKind::Opened(_)
+            | EventKind::QuicIds(_)
+            | EventKind::Conflict(_)
+            | EventKind::Burst { .. }
+            | EventKind::Updated(_) => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Reassembles and inspects one flow's bytes while somebody wants them. Keeps no flow table.
 
-use dwell_flow::{Delivery, Flow, Reassembler, ReassemblyCounters};
+use dwell_flow::{Conflict, Delivery, Flow, OverlapPolicy, Reassembler, ReassemblyCounters};
 use dwell_packet::{Direction, Pdu, PerDirection, TcpFlags, TcpHeader, TransportHeader};
 use dwell_proto::{
     DatagramInspector, DatagramProtocol, Observed, QuicConnectionIds, Sender, StreamInspector,
@@ -30,10 +30,12 @@ pub(crate) enum Inspection {
 
 impl Inspection {
     /// An inspection for the flow that `pdu` belongs to.
-    pub(crate) fn new(pdu: &Pdu<'_>) -> Self {
+    pub(crate) fn new(pdu: &Pdu<'_>, overlap: OverlapPolicy) -> Self {
         let ports = [pdu.tuple.src.port, pdu.tuple.dst.port];
         match pdu.header {
-            TransportHeader::Tcp(_) => Self::Stream(Box::new(StreamInspection::new(ports))),
+            TransportHeader::Tcp(_) => {
+                Self::Stream(Box::new(StreamInspection::new(ports, overlap)))
+            }
             TransportHeader::Udp { .. } => {
                 Self::Datagrams(Box::new(DatagramInspection::new(ports)))
             }
@@ -62,6 +64,17 @@ impl Inspection {
                 Self::Datagrams(datagrams) => datagrams.believe(flow, direction, facts),
             }
         }
+        if let Self::Datagrams(datagrams) = self {
+            datagrams.inspector.finish(facts);
+        }
+    }
+
+    /// Takes the conflicting copies noticed since the last call, as evidence.
+    pub(crate) fn take_conflicts(&mut self) -> Vec<Conflict> {
+        let Self::Stream(streams) = self else { return Vec::new() };
+        let mut conflicts = streams.order.forward.take_conflicts();
+        conflicts.append(&mut streams.order.reverse.take_conflicts());
+        conflicts
     }
 
     /// Whether bytes of either direction could still show something.
@@ -126,7 +139,7 @@ pub(crate) struct StreamInspection {
 }
 
 impl StreamInspection {
-    fn new(ports: [u16; 2]) -> Self {
+    fn new(ports: [u16; 2], overlap: OverlapPolicy) -> Self {
         let protocol: fn() -> StreamInspector = if ports.contains(&53) {
             || StreamInspector::new(StreamProtocol::Dns)
         } else {
@@ -135,7 +148,7 @@ impl StreamInspection {
         Self {
             inspector: protocol(),
             protocol,
-            order: PerDirection::from_fn(|_| Reassembler::new()),
+            order: PerDirection::from_fn(|_| Reassembler::with_policy(overlap)),
             stalled: PerDirection::default(),
             doubtful: PerDirection::default(),
         }

@@ -11,8 +11,10 @@ mod flow_state;
 mod hello_finder;
 mod hellos;
 mod inspection;
+mod migration;
 mod names;
 mod record;
+mod scopes;
 mod shard;
 mod trust;
 

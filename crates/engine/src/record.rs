@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dwell_attribution::{Attribution, Destination, HostRef, NameSource};
 use dwell_detect::{Finding, SessionEnd, SessionId, SessionSummary};
-use dwell_flow::{EndReason, FlowCounters};
+use dwell_flow::{Conflict, EndReason, FlowCounters};
 use dwell_packet::{DecodeCounters, FiveTuple, Timestamp};
 use dwell_proto::{CertificateFacts, ClientHello, HttpRequest, HttpResponse, ServerHello};
 
@@ -110,6 +110,10 @@ pub struct FlowRecord {
     pub opening_seen: bool,
     /// Whether the name may be a public one in front of another (ECH).
     pub ech: bool,
+    /// The flow whose QUIC connection moved to this one.
+    pub migrated_from: Option<u64>,
+    /// Copies of the same TCP bytes that differ, the first few.
+    pub conflicts: Vec<Conflict>,
 }
 
 /// What a flow carried between two of its records.

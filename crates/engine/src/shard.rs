@@ -3,14 +3,15 @@
 
 use dwell_attribution::OsGuess;
 use dwell_flow::{
-    Arrival, EndReason, Ended, Flow, FlowConfig, FlowCounters, FlowId, FlowTable,
+    Arrival, EndReason, Ended, Flow, FlowConfig, FlowCounters, FlowId, FlowTable, OverlapPolicy,
     ReassemblyCounters,
 };
-use dwell_packet::{Direction, FiveTuple, Pdu, Scope, TcpFlags, Timestamp, TransportHeader};
+use dwell_packet::{Direction, FiveTuple, Pdu, TcpFlags, Timestamp, Transport, TransportHeader};
 use dwell_proto::{Anomaly, Fact, Observed};
 
 use crate::event::{Event, EventKind, FlowSnapshot};
 use crate::inspection::Inspection;
+use crate::scopes::Scopes;
 use crate::trust::{Credentials, Trust, tcp_of};
 
 /// What the engine remembers of a flow beside its counters.
@@ -22,7 +23,7 @@ pub(crate) struct FlowContext {
     /// `Opened` was told.
     announced: bool,
     os: Option<OsGuess>,
-    quic_ids: Option<dwell_proto::QuicConnectionIds>,
+    quic_short: Option<[u8; 20]>,
     credentials: Credentials,
     /// The latest frame that was inspected.
     frame: u64,
@@ -68,6 +69,8 @@ impl ShardCounters {
 #[derive(Debug)]
 pub struct Shard {
     table: FlowTable<FlowContext>,
+    scopes: Scopes,
+    overlap: OverlapPolicy,
     max_held_bytes: usize,
     held_bytes: usize,
     events: Vec<Event>,
@@ -81,6 +84,8 @@ impl Shard {
     pub fn new(config: FlowConfig, seed: u64) -> Self {
         let max_held_bytes = config.max_reassembly_bytes;
         Self {
+            scopes: Scopes::new(config.scope),
+            overlap: config.overlap,
             table: FlowTable::new(config, seed),
             max_held_bytes,
             held_bytes: 0,
@@ -95,7 +100,8 @@ impl Shard {
     /// `ordinal` numbers the packets of the whole capture.
     pub fn handle(&mut self, pdu: &Pdu<'_>, ordinal: u64) {
         self.counters.packets += 1;
-        let Some(update) = self.table.update(pdu, Scope::default(), ordinal) else { return };
+        let scope = self.scopes.of(&pdu.encapsulation);
+        let Some(update) = self.table.update(pdu, scope, ordinal) else { return };
         self.collect_ended(pdu.ts, ordinal);
         if let Some(burst) = update.burst
             && let Some(flow) = self.table.get(update.id)
@@ -107,6 +113,7 @@ impl Shard {
         let Some(flow) = self.table.get_mut(update.id) else { return };
         if update.opened {
             flow.context.os = os_of_syn(pdu, flow, update.direction);
+            flow.context.quic_short = quic_short(pdu);
         }
         if update.arrival != Arrival::Nothing && !flow.context.announced {
             flow.context.announced = true;
@@ -180,29 +187,37 @@ impl Shard {
         if pdu.payload.is_empty() && flow.context.inspection.is_none() {
             return;
         }
-        let mut inspection = flow.context.inspection.take().unwrap_or_else(|| Inspection::new(pdu));
+        let overlap = self.overlap;
+        let fresh = || Inspection::new(pdu, overlap);
+        let mut inspection = flow.context.inspection.take().unwrap_or_else(fresh);
         let before = inspection.held_bytes();
         inspection.inspect(flow, (direction, trust), pdu, &mut self.facts);
         let held = inspection.held_bytes();
-        if flow.context.quic_ids.is_none() && !self.facts.is_empty() {
-            flow.context.quic_ids = inspection.quic_ids();
-        }
-        if flow.context.quic_ids.is_some() {
+        let quic_ids = inspection.quic_ids();
+        if quic_ids.is_some() {
             flow.mark_quic();
         }
+        let conflicts = inspection.take_conflicts();
         let over = (self.held_bytes - before.min(self.held_bytes)).saturating_add(held);
         let abandoned = over > self.max_held_bytes && held > 0;
         self.counters.abandoned += u64::from(abandoned);
+        let mut found = None;
         if inspection.wants_more() && !abandoned {
             flow.context.inspection = Some(inspection);
             self.held_bytes = over;
         } else {
             flow.context.decided = true;
+            found = quic_ids;
             self.held_bytes = over.saturating_sub(held);
             add_reassembly(&mut self.counters.reassembly, inspection.reassembly());
         }
         let of = (flow.ordinal, flow.tuple(), pdu.frame);
+        let more = conflicts.into_iter().map(EventKind::Conflict);
+        let more = more.chain(found.map(|ids| EventKind::QuicIds(Box::new(ids))));
         self.push_facts(pdu.ts, ordinal, of);
+        for kind in more {
+            self.push(pdu.ts, ordinal, of.0, kind);
+        }
     }
 
     /// Hands out the facts that an inspection gave, for the flow, five-tuple and frame in `of`.
@@ -259,8 +274,16 @@ impl Shard {
 fn snapshot(flow: &Flow<FlowContext>) -> FlowSnapshot {
     let mut snapshot = FlowSnapshot::of(flow);
     snapshot.os = flow.context.os;
-    snapshot.quic_ids.clone_from(&flow.context.quic_ids);
+    snapshot.quic_short = flow.context.quic_short;
     snapshot
+}
+
+/// What follows the first byte of a QUIC short header (RFC 9000, section 17.3.1), if `pdu` looks
+/// like one.
+fn quic_short(pdu: &Pdu<'_>) -> Option<[u8; 20]> {
+    let [first, rest @ ..] = pdu.payload else { return None };
+    let short = pdu.tuple.transport == Transport::Udp && first & 0xc0 == 0x40;
+    if short { rest.first_chunk().copied() } else { None }
 }
 
 /// The originator's operating system, if this packet is its SYN.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::reassembly::OverlapPolicy;
+
 /// How long a flow may be silent before it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
@@ -31,6 +33,19 @@ impl Default for Timeouts {
     }
 }
 
+/// What besides the five-tuple keeps two flows apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FlowScope {
+    /// Nothing: both directions are one flow even where a mirror port tags only one of them.
+    #[default]
+    Plain,
+    /// The VLAN tags: for sites that use the same addresses in several VLANs.
+    Vlan,
+    /// The VLAN tags and the innermost tunnel's kind and identifier: for mirrors of several
+    /// tenants.
+    Encapsulation,
+}
+
 /// Bounds and time-outs of a flow table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowConfig {
@@ -42,6 +57,10 @@ pub struct FlowConfig {
     pub max_reassembly_bytes: usize,
     /// Ages of an open flow at which an update is due; after the last, every `update_every`.
     pub update_ages: Vec<Duration>,
+    /// Whose bytes win where early TCP segments overlap.
+    pub overlap: OverlapPolicy,
+    /// What besides the five-tuple keeps two flows apart.
+    pub scope: FlowScope,
     /// Period of updates after the last of `update_ages`.
     pub update_every: Duration,
     /// An established flow with payload that is at least this old is under watch: never evicted.
@@ -57,6 +76,8 @@ impl Default for FlowConfig {
             max_reassembly_bytes: 256 << 20,
             update_ages: [5, 15, 60].map(|minutes| Duration::from_secs(minutes * 60)).to_vec(),
             update_every: Duration::from_secs(3600),
+            overlap: OverlapPolicy::First,
+            scope: FlowScope::Plain,
             watch_after: Duration::from_secs(300),
         }
     }

@@ -15,8 +15,10 @@ mod wheel;
 
 pub use burst::{BURST_SILENCE, Burst};
 pub use community::community_id;
-pub use config::{FlowConfig, Timeouts};
-pub use reassembly::{Delivery, MAX_HELD_BYTES, Reassembler, ReassemblyCounters};
+pub use config::{FlowConfig, FlowScope, Timeouts};
+pub use reassembly::{
+    Conflict, Delivery, MAX_HELD_BYTES, OverlapPolicy, Reassembler, ReassemblyCounters,
+};
 pub use record::{DirectionCounters, EndReason, Flow, Quality};
 pub use table::{Ended, FlowCounters, FlowId, FlowTable, Update};
 pub use tcp::{Arrival, TcpPhase};

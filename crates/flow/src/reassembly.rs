@@ -16,6 +16,37 @@ const MAX_BACK: u32 = 64 << 10;
 /// How many delivered bytes are kept for comparison with later copies and for a moved start.
 const MAX_KEPT: usize = 64 << 10;
 
+/// How many conflicts of one direction are kept as evidence.
+const MAX_CONFLICTS: usize = 4;
+
+/// How many bytes of each copy a conflict keeps.
+const MAX_CONFLICT_BYTES: usize = 64;
+
+/// Whose bytes win where two early segments overlap (Novak and Sturges 2007, "Target-based TCP
+/// stream reassembly"). Bytes that were delivered stay delivered under any policy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OverlapPolicy {
+    /// The copy that came first: Linux, Windows, macOS for what they have queued.
+    #[default]
+    First,
+    /// The copy that came last: Cisco IOS.
+    Last,
+    /// The copy that came last where it starts before the other, else the first: older BSDs.
+    Bsd,
+}
+
+/// Two copies of the same bytes that differ: one of them was not the sender's, or the sender means
+/// to confuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// Sequence number of the first byte compared.
+    pub seq: u32,
+    /// The copy that was kept, at most 64 bytes from the first difference on.
+    pub kept: Vec<u8>,
+    /// The copy that was refused, as long.
+    pub refused: Vec<u8>,
+}
+
 /// Bytes of one direction that are ready, or the news that some will not come.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -53,14 +84,27 @@ pub struct Reassembler {
     kept: Vec<u8>,
     kept_from: u32,
     kept_whole: bool,
+    policy: OverlapPolicy,
+    conflicts: Vec<Conflict>,
     counters: ReassemblyCounters,
 }
 
 impl Reassembler {
-    /// A reassembler whose stream starts wherever the first segment says.
+    /// A reassembler whose stream starts wherever the first segment says; the first copy wins.
     #[must_use]
     pub fn new() -> Self {
-        Self { kept_whole: true, ..Self::default() }
+        Self::with_policy(OverlapPolicy::First)
+    }
+
+    /// A reassembler that settles overlaps by `policy`.
+    #[must_use]
+    pub fn with_policy(policy: OverlapPolicy) -> Self {
+        Self { kept_whole: true, policy, ..Self::default() }
+    }
+
+    /// Takes the conflicts noticed since the last call.
+    pub fn take_conflicts(&mut self) -> Vec<Conflict> {
+        std::mem::take(&mut self.conflicts)
     }
 
     /// Says where the stream starts: the sequence number after the SYN. Ignored once bytes were
@@ -198,8 +242,8 @@ impl Reassembler {
         }
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let kept = self.kept.get(offset..).unwrap_or_default();
-        let differ = kept.iter().zip(seen).filter(|(a, b)| a != b).count();
-        self.counters.conflicting_bytes += u64::try_from(differ).unwrap_or(u64::MAX);
+        let conflict = conflict(seq, kept, seen);
+        self.note(conflict);
         false
     }
 
@@ -217,7 +261,7 @@ impl Reassembler {
         let mut at = self.held.partition_point(|(start, bytes)| {
             start.wrapping_add(len_u32(bytes)).wrapping_sub(seq).cast_signed() <= 0
         });
-        let (mut seq, mut rest) = (seq, payload);
+        let (first_seq, mut seq, mut rest) = (seq, seq, payload);
         while !rest.is_empty() {
             let Some((start, bytes)) = self.held.get(at) else {
                 self.insert(at, seq, rest);
@@ -237,17 +281,40 @@ impl Reassembler {
             }
             let inside = usize::try_from(room.unsigned_abs()).unwrap_or(usize::MAX);
             let overlap = held_len.saturating_sub(inside).min(rest.len());
-            self.count_conflicts(at, inside, rest.get(..overlap).unwrap_or_default());
+            let copy = rest.get(..overlap).unwrap_or_default();
+            self.settle(at, inside, copy, first_seq.wrapping_sub(start).cast_signed() < 0);
             seq = seq.wrapping_add(u32::try_from(overlap).unwrap_or(u32::MAX));
             rest = rest.get(overlap..).unwrap_or_default();
             at += 1;
         }
     }
 
-    fn count_conflicts(&mut self, at: usize, inside: usize, copy: &[u8]) {
-        let held = self.held.get(at).and_then(|(_, bytes)| bytes.get(inside..)).unwrap_or_default();
-        let differ = held.iter().zip(copy).filter(|(a, b)| a != b).count();
-        self.counters.conflicting_bytes += u64::try_from(differ).unwrap_or(u64::MAX);
+    /// Settles an overlap of `copy` with the held piece `at`, `inside` bytes into it.
+    fn settle(&mut self, at: usize, inside: usize, copy: &[u8], starts_before: bool) {
+        let Some((start, bytes)) = self.held.get_mut(at) else { return };
+        let seq = start.wrapping_add(u32::try_from(inside).unwrap_or(u32::MAX));
+        let Some(held) = bytes.get_mut(inside..inside + copy.len()) else { return };
+        let overwrite = match self.policy {
+            OverlapPolicy::First => false,
+            OverlapPolicy::Last => true,
+            OverlapPolicy::Bsd => starts_before,
+        };
+        let conflict = if overwrite {
+            let conflict = conflict(seq, copy, held);
+            held.copy_from_slice(copy);
+            conflict
+        } else {
+            conflict(seq, held, copy)
+        };
+        self.note(conflict);
+    }
+
+    fn note(&mut self, found: Option<(u64, Conflict)>) {
+        let Some((bytes, conflict)) = found else { return };
+        self.counters.conflicting_bytes = self.counters.conflicting_bytes.saturating_add(bytes);
+        if self.conflicts.len() < MAX_CONFLICTS {
+            self.conflicts.push(conflict);
+        }
     }
 
     fn insert(&mut self, at: usize, seq: u32, bytes: &[u8]) -> bool {
@@ -272,6 +339,20 @@ impl Reassembler {
             self.held.pop_front();
         }
     }
+}
+
+/// How many bytes of two copies differ, and the two from the first difference on.
+fn conflict(seq: u32, kept: &[u8], refused: &[u8]) -> Option<(u64, Conflict)> {
+    let pairs = || kept.iter().zip(refused);
+    let first = pairs().position(|(a, b)| a != b)?;
+    let differ = pairs().filter(|(a, b)| a != b).count();
+    let part = |copy: &[u8]| {
+        let end = copy.len().min(first + MAX_CONFLICT_BYTES);
+        copy.get(first..end).unwrap_or_default().to_vec()
+    };
+    let seq = seq.wrapping_add(u32::try_from(first).unwrap_or(u32::MAX));
+    let conflict = Conflict { seq, kept: part(kept), refused: part(refused) };
+    Some((u64::try_from(differ).unwrap_or(u64::MAX), conflict))
 }
 
 fn len_u32(bytes: &[u8]) -> u32 {
@@ -317,6 +398,45 @@ mod tests {
         let (all, counters) = stream(&[(12, b"cd"), (10, b"abXYe")], Some(10));
         assert_eq!(all, b"abcde");
         assert_eq!(counters.conflicting_bytes, 2);
+    }
+
+    fn overlap(policy: OverlapPolicy, segments: &[(u32, &[u8])]) -> Vec<u8> {
+        let mut reassembler = Reassembler::with_policy(policy);
+        reassembler.anchor(10);
+        for &(seq, payload) in segments {
+            assert_eq!(reassembler.push(seq, payload), None, "all of them early");
+        }
+        let mut all = reassembler.push(10, b"_").unwrap().to_vec();
+        while let Some(Delivery::Bytes(bytes)) = reassembler.pop() {
+            all.extend(bytes);
+        }
+        all
+    }
+
+    /// The three policies as Novak and Sturges 2007 define them.
+    #[test]
+    fn early_overlaps_are_settled_by_the_target_s_policy() {
+        let ahead: &[(u32, &[u8])] = &[(13, b"ccc"), (11, b"ABCD")];
+        assert_eq!(overlap(OverlapPolicy::First, ahead), b"_ABccc");
+        assert_eq!(overlap(OverlapPolicy::Last, ahead), b"_ABCDc");
+        assert_eq!(overlap(OverlapPolicy::Bsd, ahead), b"_ABCDc");
+        let inside: &[(u32, &[u8])] = &[(11, b"aaaa"), (13, b"BBB")];
+        assert_eq!(overlap(OverlapPolicy::First, inside), b"_aaaaB");
+        assert_eq!(overlap(OverlapPolicy::Last, inside), b"_aaBBB");
+        assert_eq!(overlap(OverlapPolicy::Bsd, inside), b"_aaaaB");
+    }
+
+    #[test]
+    fn both_copies_of_a_conflict_are_kept_as_evidence() {
+        let mut reassembler = Reassembler::new();
+        reassembler.anchor(10);
+        reassembler.push(10, b"host: good.example");
+        reassembler.push(10, b"host: evil.example");
+        let conflicts = reassembler.take_conflicts();
+        assert_eq!(conflicts.len(), 1);
+        assert_eq!(conflicts[0].seq, 16);
+        assert_eq!(conflicts[0].kept, b"good.example");
+        assert_eq!(conflicts[0].refused, b"evil.example");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! `event_type: flow`: cumulative figures, deltas, inter-arrival times, quality.
 
 use dwell_engine::{Delta, FlowRecord, FlowSnapshot, Moment};
-use dwell_flow::{InterArrival, TcpPhase};
+use dwell_flow::{Conflict, InterArrival, TcpPhase};
 use serde::Serialize;
 
 use super::EveContext;
 use super::common::{Dwell, Envelope, six, time};
+use crate::escape::printable;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
@@ -64,7 +65,19 @@ struct More {
     out_in_ratio: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<Iats>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    migrated_from: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conflicts: Vec<ConflictFields>,
     quality: Quality,
+}
+
+/// Two copies of the same TCP bytes that differ.
+#[derive(Debug, Serialize)]
+struct ConflictFields {
+    seq: u32,
+    kept: String,
+    refused: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -205,6 +218,8 @@ fn more(record: &FlowRecord) -> More {
         payload_bytes_in: back.payload_bytes,
         out_in_ratio: six(out.wire_bytes as f64 / back.wire_bytes.max(1) as f64),
         iat,
+        migrated_from: record.migrated_from,
+        conflicts: record.conflicts.iter().map(conflict).collect(),
         quality: Quality {
             midstream: snapshot.quality.midstream,
             one_sided: snapshot.quality.one_sided,
@@ -214,6 +229,14 @@ fn more(record: &FlowRecord) -> More {
             ech: record.ech,
             first_hello_seen: record.opening_seen,
         },
+    }
+}
+
+fn conflict(conflict: &Conflict) -> ConflictFields {
+    ConflictFields {
+        seq: conflict.seq,
+        kept: printable(&conflict.kept),
+        refused: printable(&conflict.refused),
     }
 }
 
