@@ -10,10 +10,10 @@ use hashbrown::HashMap;
 use crate::config::{LoadError, MappingError, Source, read_files};
 use crate::destination::host_name;
 use crate::rule::{Rule, RuleScope, Stack};
-use crate::search::{Known, MIN_CONFIDENCE, Match, Search, cipher_of, prefix_of};
+use crate::search::{Known, MIN_CONFIDENCE, Match, Search, cipher_of, decay, prefix_of};
 use crate::{
-    Attribution, Candidate, Category, Contradiction, Evidence, Opening, Outcome, printable,
-    user_agent,
+    Attribution, Candidate, Category, Contradiction, Evidence, EvidenceLevel, Opening, Outcome,
+    printable, user_agent,
 };
 
 /// Mapping rules from evidence to application, ready to be searched.
@@ -86,8 +86,10 @@ impl AppRules {
         let stack = self.stack_of(evidence);
         let name = evidence.server_name.and_then(host_name);
         let mut matches = self.matches(evidence, stack, name.as_deref());
-        matches
-            .sort_by(|a, b| a.order().cmp(&b.order()).then(b.confidence.total_cmp(&a.confidence)));
+        matches.sort_by(|a, b| {
+            let sure = b.confidence.total_cmp(&a.confidence);
+            a.order().cmp(&b.order()).then(sure).then_with(|| a.known.id.cmp(&b.known.id))
+        });
         let mut attribution = self.answer(&matches, stack, evidence);
         attribution.candidates = candidates(&matches);
         attribution.contradictions = self.contradictions(evidence, stack);
@@ -199,21 +201,24 @@ impl AppRules {
             evidence.ja4.and_then(prefix_of).and_then(|prefix| self.ja4_prefix.get(prefix)),
             evidence.ja4.and_then(cipher_of).and_then(|cipher| self.cipher.get(cipher)),
         ];
-        hits.into_iter().flatten().find_map(|numbers| self.consensus(numbers))
+        hits.into_iter().flatten().find_map(|numbers| self.consensus(numbers, evidence))
     }
 
-    /// The stack most rules of `numbers` name first, by weight of confidence.
-    fn consensus(&self, numbers: &[usize]) -> Option<&Stack> {
+    /// The stack that the rules of `numbers` name first, by weight of their confidence as it is
+    /// left; none if too little is left to speak for, or against, anything.
+    fn consensus(&self, numbers: &[usize], evidence: &Evidence<'_>) -> Option<&Stack> {
         let mut votes: Vec<(&str, f64)> = Vec::new();
         for known in numbers.iter().filter_map(|&number| self.rules.get(number)) {
             let Some(name) = known.rule.stack.first() else { continue };
+            let confidence = known.rule.confidence * decay(known.rule.date, evidence);
             match votes.iter_mut().find(|(voted, _)| voted == name) {
-                Some((_, weight)) => *weight += known.rule.confidence,
-                None => votes.push((name, known.rule.confidence)),
+                Some((_, weight)) => *weight += confidence,
+                None => votes.push((name, confidence)),
             }
         }
         votes.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(b.0)));
-        votes.first().and_then(|(name, _)| self.stacks.get(*name))
+        let (name, _) = votes.first().filter(|(_, weight)| *weight >= MIN_STACK_WEIGHT)?;
+        self.stacks.get(*name)
     }
 
     fn matches<'r>(
@@ -371,13 +376,20 @@ fn candidates(matches: &[Match<'_>]) -> Vec<Candidate> {
 
 /// The answer when no rule names an application: the stack if that is known, else the fingerprint.
 fn unknown(evidence: &Evidence<'_>, stack: Option<&Stack>) -> Attribution {
+    if let Some(stack) = stack {
+        let label = Arc::from(stack.label.as_str());
+        return Attribution {
+            stack: Some(stack.name.as_str().into()),
+            category: stack.category,
+            level: EvidenceLevel::Stack,
+            confidence: MIN_STACK_WEIGHT,
+            ..Attribution::bare(Outcome::Ambiguous, label)
+        };
+    }
     let mark = evidence.stable.or(evidence.ja4).or(evidence.ja3);
     let product = evidence.user_agent.and_then(user_agent::product);
     let mark = mark.or(product).unwrap_or_default();
-    let mark = printable(mark.as_bytes(), MAX_LABEL_BYTES);
-    let mut attribution = Attribution::unknown(&mark);
-    attribution.stack = stack.map(|stack| Arc::from(stack.name.as_str()));
-    attribution
+    Attribution::unknown(&printable(mark.as_bytes(), MAX_LABEL_BYTES))
 }
 
 fn insert(index: &mut Index, key: &str, number: usize) {
@@ -391,6 +403,9 @@ fn suffixes(name: &str) -> impl Iterator<Item = &str> {
 
 /// A rule this many times as sure as its equals is not ambiguous with them.
 const CLEAR_LEAD: f64 = 2.0;
+
+/// A stack that rules speak for with less confidence is not known: it rules nothing out.
+const MIN_STACK_WEIGHT: f64 = 0.2;
 
 /// Names in the label of an ambiguous answer without a shared family or stack.
 const NAMES_IN_LABEL: usize = 3;

@@ -146,7 +146,7 @@ impl Search<'_> {
 }
 
 /// What is left of a rule's confidence when it was observed `age` before the flow opened.
-fn decay(date: Option<Date>, evidence: &Evidence<'_>) -> f64 {
+pub(crate) fn decay(date: Option<Date>, evidence: &Evidence<'_>) -> f64 {
     let Some(date) = date else { return 1.0 };
     let age_days = u32::try_from(Date::of(evidence.at).days_since(date)).unwrap_or(u32::MAX);
     (-f64::from(age_days) / HALF_LIFE_DAYS).exp2()

@@ -4,6 +4,7 @@ use dwell_attribution::{
     AppRules, Category, Contradiction, Evidence, EvidenceLevel, Opening, Os, OsGuess, Outcome,
 };
 use dwell_packet::Timestamp;
+use proptest::prelude::*;
 
 /// 2026-11-24, the day of the captures.
 const CAPTURED: Timestamp = Timestamp::from_parts(1_795_500_000, 0);
@@ -205,4 +206,80 @@ fn confidence_falls_with_the_age_of_a_rule() {
     let young = rules.attribute(&Evidence { at: CAPTURED, ..old }).confidence;
     let aged = rules.attribute(&old).confidence;
     assert!((aged / young - 0.5).abs() < 0.01, "{young} {aged}");
+}
+
+#[test]
+fn a_stale_row_rules_no_destination_out() {
+    let evidence = Evidence {
+        stable: Some("t12d150600_0707305c9f76_dccb52d5fcaf"),
+        ..hello("t12d150700_0707305c9f76_0f3b2bcde21d", "client.dropbox.com")
+    };
+    check(&evidence, "Dropbox", Outcome::Application, EvidenceLevel::Destination);
+}
+
+/// JA4 of a row that only warns, and whose stack is Apple's (Safari 15.3's cipher list).
+#[test]
+fn a_known_stack_without_a_known_program_is_told_as_the_stack() {
+    let text = r#"
+[[stack]]
+name = "apple"
+label = "Apple networking"
+category = "browser"
+
+[[rule]]
+id = "warning"
+application = "osascript"
+scope = "hint"
+ja4 = ["t13d2014h2_a09f3c656075_*"]
+stack = ["apple"]
+confidence = 0.3
+source = "test"
+"#;
+    let (rules, errors) = AppRules::from_texts([("apps.toml", text)]);
+    assert_eq!(errors, []);
+    let found = rules.attribute(&hello("t13d2014h2_a09f3c656075_14788d8d241b", "x.net"));
+    assert_eq!((&*found.application, found.outcome), ("Apple networking", Outcome::Ambiguous));
+    assert_eq!(found.category, Category::Browser);
+}
+
+#[test]
+fn the_order_of_files_changes_no_answer() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/apps");
+    let mut files: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let (forward, _) = AppRules::load(&files).unwrap();
+    files.reverse();
+    let (backward, _) = AppRules::load(&files).unwrap();
+    let table = include_str!("../../../pcaps/fingerprints.tsv");
+    for ja4 in table.lines().skip(1).filter_map(|line| line.split('\t').nth(4)) {
+        for name in ["", "slack.com", "zoom.us", "gateway.icloud.com", "anydesk.com"] {
+            let evidence = hello(ja4, name);
+            assert_eq!(forward.attribute(&evidence), backward.attribute(&evidence), "{ja4} {name}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_evidence_is_answered_in_printable_text(
+        ja4 in ".{0,40}",
+        name: Vec<u8>,
+        user_agent: Vec<u8>,
+        port: u16,
+        at: u64,
+    ) {
+        static RULES: std::sync::LazyLock<AppRules> =
+            std::sync::LazyLock::new(AppRules::builtin);
+        let evidence = Evidence {
+            server_name: Some(&name),
+            user_agent: Some(&user_agent),
+            port,
+            at: Timestamp::from_nanos(at),
+            ..hello(&ja4, "")
+        };
+        let found = RULES.attribute(&evidence);
+        prop_assert!(found.application.bytes().all(|b| b.is_ascii_graphic() || b == b' '));
+        prop_assert!((0.0..=1.0).contains(&found.confidence));
+    }
 }
