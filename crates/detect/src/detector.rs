@@ -292,29 +292,44 @@ impl Detector {
 
     fn take_burst(&mut self, flow: u64, burst: &Burst) -> Option<()> {
         let kept = self.tracker.flow(flow)?;
-        let (facts, counted, mut place) = (Arc::clone(&kept.facts), kept.counted, kept.session);
-        let mut first_here = !counted;
+        let (opened, mut counted, mut place) = (kept.facts.opened, kept.counted, kept.session);
         if self.tracker.session(place).is_none() {
-            place = self.session_for(burst.start, &facts, burst.start)?;
-            self.tracker.flow_mut(flow)?.session = place;
-            let session = self.tracker.session_mut(place)?;
-            session.open_flows = session.open_flows.saturating_add(1);
-            first_here = true;
+            place = self.revive(flow, burst.start)?;
+            counted = false;
         }
         let session = self.tracker.session_mut(place)?;
-        if session.statistics.is_none() {
-            self.counters.sessions_started = self.counters.sessions_started.saturating_add(1);
+        let starts = session.statistics.is_none();
+        session.add(burst, opened);
+        self.counters.sessions_started =
+            self.counters.sessions_started.saturating_add(u64::from(starts));
+        if !counted {
+            self.count_flow(flow, place)?;
         }
-        session.add(burst, facts.opened);
-        if first_here {
-            session.flows = session.flows.saturating_add(1);
-            if let Some(statistics) = &mut session.statistics {
-                statistics.note_address(facts.destination.addr);
-            }
-            let key = &session.key;
-            self.prevalence.note(key.host, &key.application, &key.destination);
-            self.tracker.flow_mut(flow)?.counted = true;
+        Some(())
+    }
+
+    /// Gives a flow whose session was evicted a session again.
+    fn revive(&mut self, flow: u64, at: Timestamp) -> Option<Place> {
+        let facts = Arc::clone(&self.tracker.flow(flow)?.facts);
+        let place = self.session_for(at, &facts, at)?;
+        self.tracker.flow_mut(flow)?.session = place;
+        let session = self.tracker.session_mut(place)?;
+        session.open_flows = session.open_flows.saturating_add(1);
+        Some(place)
+    }
+
+    /// Counts a flow that has carried its first payload, with its session and among peers.
+    fn count_flow(&mut self, flow: u64, place: Place) -> Option<()> {
+        let kept = self.tracker.flow_mut(flow)?;
+        kept.counted = true;
+        let addr = kept.facts.destination.addr;
+        let session = self.tracker.session_mut(place)?;
+        session.flows = session.flows.saturating_add(1);
+        if let Some(statistics) = &mut session.statistics {
+            statistics.note_address(addr);
         }
+        let key = &session.key;
+        self.prevalence.note(key.host, &key.application, &key.destination);
         Some(())
     }
 
