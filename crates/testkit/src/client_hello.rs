@@ -23,7 +23,13 @@ impl ClientHello {
     #[must_use]
     pub fn from_stream(stream: &[u8]) -> Option<Self> {
         let (record_version, message) = first_message(stream)?;
-        let mut message = Reader(&message);
+        Some(Self { record_version, ..Self::from_message(&message)? })
+    }
+
+    /// The ClientHello that is a handshake message, as QUIC carries it without records.
+    #[must_use]
+    pub fn from_message(message: &[u8]) -> Option<Self> {
+        let mut message = Reader(message);
         (message.u8()? == CLIENT_HELLO).then_some(())?;
         let mut body = Reader(message.vector24()?);
         let version = body.array()?;
@@ -37,7 +43,7 @@ impl ClientHello {
             extensions.push((rest.u16()?, rest.vector16()?.to_vec()));
         }
         Some(Self {
-            record_version,
+            record_version: version,
             version,
             random,
             session_id,

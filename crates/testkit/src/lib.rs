@@ -12,6 +12,7 @@ pub mod dhcp;
 pub mod dns;
 pub mod frame;
 pub mod office;
+mod quic;
 mod random;
 mod templates;
 mod tls_session;

@@ -8,6 +8,7 @@ use dwell_packet::Timestamp;
 use crate::capture::Capture;
 use crate::conversation::{Conversation, Keep, Route, Side};
 use crate::frame::{IpFields, udp_frame};
+use crate::quic::ConnectionIds;
 use crate::random::Random;
 use crate::tls_session::{Exchange, TlsSession};
 
@@ -229,11 +230,13 @@ pub(super) struct Quic {
     visit: Visit,
     random: Random,
     route: Option<Route>,
+    ids: ConnectionIds,
 }
 
 impl Quic {
-    pub(super) const fn new(visit: Visit, random: Random) -> Self {
-        Self { visit, random, route: None }
+    pub(super) fn new(visit: Visit, mut random: Random) -> Self {
+        let ids = ConnectionIds::random(&mut random);
+        Self { visit, random, route: None, ids }
     }
 
     fn send(
@@ -244,6 +247,10 @@ impl Quic {
     ) -> Option<Timestamp> {
         let mut payload = self.random.bytes(length);
         *payload.first_mut()? = payload.first()? & 0x3f | SHORT_HEADER;
+        // Chromium asks servers to leave its own identifier out.
+        if from == Side::Client {
+            payload.get_mut(1..9)?.copy_from_slice(&self.ids.server);
+        }
         let (tuple, link) = datagram(self.route.as_ref()?, from);
         capture.push(at, udp_frame(link, IpFields::default(), &tuple, &payload));
         Some(at.saturating_add(STEP_GAP))
@@ -256,9 +263,11 @@ impl Script for Quic {
             let route = self.visit.pair.route(443, &mut self.random);
             self.route = Some(route);
             let mut now = at;
-            for (from, payload) in world.quic_handshake() {
-                let (tuple, link) = datagram(&route, *from);
-                capture.push(now, udp_frame(link, IpFields::default(), &tuple, payload));
+            let name = self.visit.pair.name();
+            let handshake = world.quic_handshake()?;
+            for (from, payload) in handshake.for_server(&name, &self.ids, &mut self.random) {
+                let (tuple, link) = datagram(&route, from);
+                capture.push(now, udp_frame(link, IpFields::default(), &tuple, &payload));
                 now = now.saturating_add(route.round_trip / 4);
             }
             return Some(now);

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use dwell_packet::{Endpoint, FiveTuple, LinkAddresses, MacAddress, Transport};
 
-use crate::capture::Capture;
-use crate::client_hello::Reader;
 use crate::conversation::{Route, Side};
+use crate::quic::QuicHandshake;
 use crate::random::Random;
 use crate::templates::{Client, Handshake};
 
@@ -17,18 +16,19 @@ use crate::templates::{Client, Handshake};
 #[derive(Debug)]
 pub(super) struct World {
     handshakes: Vec<Handshake>,
-    quic: Vec<(Side, Vec<u8>)>,
+    quic: Option<QuicHandshake>,
 }
 
 impl World {
     pub(super) fn new() -> Self {
         let handshakes = Client::ALL.into_iter().flat_map(Client::templates).collect();
-        Self { handshakes, quic: quic_handshake() }
+        let pcap = include_bytes!("../../../../pcaps/chromium-quic.pcap");
+        Self { handshakes, quic: QuicHandshake::in_capture(pcap) }
     }
 
-    /// The datagrams of a QUIC connection's handshake and who sends them.
-    pub(super) fn quic_handshake(&self) -> &[(Side, Vec<u8>)] {
-        &self.quic
+    /// Chromium's handshake over QUIC.
+    pub(super) const fn quic_handshake(&self) -> Option<&QuicHandshake> {
+        self.quic.as_ref()
     }
 
     /// A handshake by any number: the same number gives the same.
@@ -36,22 +36,6 @@ impl World {
         let count = u64::try_from(self.handshakes.len()).ok()?;
         self.handshakes.get(usize::try_from(number.checked_rem(count)?).ok()?)
     }
-}
-
-/// The long-header datagrams in Chromium's capture, whose client has the higher port.
-fn quic_handshake() -> Vec<(Side, Vec<u8>)> {
-    let mut pcap: &[u8] = include_bytes!("../../../../pcaps/chromium-quic.pcap");
-    let capture = Capture::read_pcap(&mut pcap).unwrap_or_default();
-    let datagrams = capture.frames().iter().filter_map(|frame| {
-        let mut frame = Reader(&frame.bytes);
-        frame.take(UDP_AT)?;
-        let [src_port, dst_port, ..]: [u16; 4] =
-            [frame.u16()?, frame.u16()?, frame.u16()?, frame.u16()?];
-        let from = if src_port > dst_port { Side::Client } else { Side::Server };
-        let payload = frame.0;
-        (payload.first()? & LONG_HEADER != 0).then(|| (from, payload.to_vec()))
-    });
-    datagrams.collect()
 }
 
 /// One host and one destination of its.
@@ -134,10 +118,6 @@ pub(super) const fn datagram(route: &Route, from: Side) -> (FiveTuple, LinkAddre
     (tuple, route.link(from))
 }
 
-/// Ethernet and IPv4 without options.
-const UDP_AT: usize = 34;
-/// RFC 9000, section 17.2.
-const LONG_HEADER: u8 = 0x80;
 const HOSTS: u64 = 2_000;
 const DESTINATIONS: u64 = 16_000;
 const V6_SHARE: f64 = 0.25;
