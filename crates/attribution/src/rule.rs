@@ -57,7 +57,8 @@ pub(crate) struct Rule {
     /// When the fact was observed; without it the confidence does not age.
     pub(crate) date: Option<Date>,
     /// Where the fact is from.
-    pub(crate) source: String,
+    #[serde(rename = "source")]
+    pub(crate) _source: String,
     /// Licence of that source.
     #[serde(rename = "licence")]
     pub(crate) _licence: Option<String>,

@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use toml::Spanned;
+use toml::de::DeValue;
 
 use crate::config::{LoadError, MappingError, Source, read_files};
 use crate::destination::host_name;
@@ -24,6 +26,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct AppRules {
     rules: Vec<Known>,
+    ids: HashSet<String, foldhash::fast::RandomState>,
     stacks: HashMap<String, Stack, foldhash::fast::RandomState>,
     ja4: Index,
     ja4_prefix: Index,
@@ -58,10 +61,27 @@ impl AppRules {
     ) -> (Self, Vec<MappingError>) {
         let mut rules = Self::default();
         let mut errors = Vec::new();
+        let mut tables = Vec::new();
         for (file, text) in texts {
-            rules.add_text(Source { file, text }, &mut errors);
+            tables.extend(tables_of(Source { file, text }, &mut errors));
         }
-        errors.extend(rules.check_stacks());
+        // Stacks first: rules name them, from any file.
+        let (stacks, others): (Vec<_>, Vec<_>) =
+            tables.into_iter().partition(|table| table.kind == Kind::Stack);
+        for Table { source, value, .. } in stacks {
+            let added = source.read::<Stack>(value).map(|stack| rules.add_stack(stack));
+            errors.extend(added.err());
+        }
+        for Table { source, value, .. } in others {
+            let span = value.span();
+            let added = source.read::<Rule>(value).and_then(|rule| {
+                rules.add_rule(rule).map_err(|(key, message)| MappingError {
+                    key: Some(key.to_owned()),
+                    ..source.error(&span, message)
+                })
+            });
+            errors.extend(added.err());
+        }
         (rules, errors)
     }
 
@@ -96,42 +116,6 @@ impl AppRules {
         attribution
     }
 
-    fn add_text(&mut self, source: Source<'_>, errors: &mut Vec<MappingError>) {
-        let entries = match source.entries() {
-            Ok(entries) => entries,
-            Err(error) => return errors.push(error),
-        };
-        for (key, value) in entries {
-            let span = value.span();
-            if key != "rule" && key != "stack" {
-                let message = "unknown key, expected [[rule]] or [[stack]]".to_owned();
-                errors.push(MappingError { key: Some(key), ..source.error(&span, message) });
-                continue;
-            }
-            let tables = match source.tables(&key, value) {
-                Ok(tables) => tables,
-                Err(error) => {
-                    errors.push(error);
-                    continue;
-                }
-            };
-            for table in tables {
-                let span = table.span();
-                let added = if key == "stack" {
-                    source.read::<Stack>(table).map(|stack| self.add_stack(stack))
-                } else {
-                    source.read::<Rule>(table).and_then(|rule| {
-                        self.add_rule(rule).map_err(|(key, message)| MappingError {
-                            key: Some(key.to_owned()),
-                            ..source.error(&span, message)
-                        })
-                    })
-                };
-                errors.extend(added.err());
-            }
-        }
-    }
-
     fn add_stack(&mut self, stack: Stack) {
         self.stacks.insert(stack.name.clone(), stack);
     }
@@ -143,7 +127,10 @@ impl AppRules {
         if let Some(fault) = rule.fault() {
             return Err(fault);
         }
-        if self.rules.iter().any(|known| *known.id == *rule.id) {
+        if let Some(stack) = rule.stack.iter().find(|name| !self.stacks.contains_key(*name)) {
+            return Err(("stack", format!("no [[stack]] is named `{stack}`")));
+        }
+        if !self.ids.insert(rule.id.clone()) {
             return Err(("id", format!("`{}` stands for another rule already", rule.id)));
         }
         let number = self.rules.len();
@@ -173,23 +160,6 @@ impl AppRules {
             rule,
         });
         Ok(())
-    }
-
-    /// Errors for stacks that rules name and nobody describes.
-    fn check_stacks(&self) -> Vec<MappingError> {
-        let undescribed = |known: &Known| {
-            let stack = known.rule.stack.iter().find(|name| !self.stacks.contains_key(*name))?;
-            Some(MappingError {
-                file: known.rule.source.clone(),
-                line: 0,
-                key: Some("stack".to_owned()),
-                message: format!(
-                    "rule `{}` names stack `{stack}`, which has no [[stack]]",
-                    known.id
-                ),
-            })
-        };
-        self.rules.iter().filter_map(undescribed).collect()
     }
 
     /// The stack that the fingerprint shows, by the rules for exact keys before those for parts.
@@ -352,6 +322,47 @@ impl AppRules {
         }
         found
     }
+}
+
+/// One `[[stack]]` or `[[rule]]` of a file, not read yet.
+struct Table<'a> {
+    kind: Kind,
+    source: Source<'a>,
+    value: Spanned<DeValue<'a>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Stack,
+    Rule,
+}
+
+/// The tables of a file; what is none is reported.
+fn tables_of<'a>(source: Source<'a>, errors: &mut Vec<MappingError>) -> Vec<Table<'a>> {
+    let mut found = Vec::new();
+    let entries = source.entries().unwrap_or_else(|error| {
+        errors.push(error);
+        Vec::new()
+    });
+    for (key, value) in entries {
+        let span = value.span();
+        let kind = match key.as_str() {
+            "stack" => Kind::Stack,
+            "rule" => Kind::Rule,
+            _ => {
+                let message = "unknown key, expected [[rule]] or [[stack]]".to_owned();
+                errors.push(MappingError { key: Some(key), ..source.error(&span, message) });
+                continue;
+            }
+        };
+        match source.tables(&key, value) {
+            Ok(tables) => {
+                found.extend(tables.into_iter().map(|value| Table { kind, source, value }));
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    found
 }
 
 fn candidates(matches: &[Match<'_>]) -> Vec<Candidate> {

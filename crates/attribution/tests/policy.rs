@@ -261,7 +261,9 @@ fn a_bad_rule_is_named_and_the_rest_is_kept() {
             "id",
         ),
     ];
-    for (bad, line, key) in cases {
+    let stackless = "[[rule]]\nid = \"b\"\napplication = \"B\"\nsni = [\"x.net\"]\nstack = [\"none\"]\n\
+                     confidence = 0.5\nsource = \"t\"\n";
+    for (bad, line, key) in cases.into_iter().chain([(stackless, 7, "stack")]) {
         let text = format!("{good}{bad}");
         let (rules, errors) = AppRules::from_texts([("apps.toml", text.as_str())]);
         assert_eq!(rules.len(), 1, "{bad}");
