@@ -8,6 +8,7 @@ pub(crate) fn duration(duration: Duration) -> String {
     let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
     let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
     match (days, hours, minutes) {
+        (0, 0, 0) if rest == 0 => "under 1 s".to_owned(),
         (0, 0, 0) => format!("{rest} s"),
         (0, 0, _) => format!("{minutes} m"),
         (0, _, 0) => format!("{hours} h"),
@@ -53,6 +54,7 @@ mod tests {
         check(7200, "2 h");
         check(725, "12 m");
         check(58, "58 s");
+        check(0, "under 1 s");
         check(183_600, "2 d 3 h");
     }
 
