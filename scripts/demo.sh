@@ -7,5 +7,5 @@ dwell=${CARGO_TARGET_DIR:-target}/release/dwell
 echo "== Hellos of real clients: dwell fingerprint pcaps/curl.pcap pcaps/chromium-1.pcap"
 "$dwell" fingerprint pcaps/curl.pcap pcaps/chromium-1.pcap
 echo
-echo "== An office of Macs on one day: dwell replay pcaps/demo-office.pcap.gz"
-"$dwell" replay pcaps/demo-office.pcap.gz
+echo "== An office of Macs on one day: dwell replay --sessions 8 pcaps/demo-office.pcap.gz"
+"$dwell" replay --sessions 8 pcaps/demo-office.pcap.gz

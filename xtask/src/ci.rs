@@ -20,23 +20,30 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     cargo(root, &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])?;
     cargo(root, &["test", "--workspace", "--quiet"])?;
     golden::run(root)?;
+    script(
+        root,
+        "scripts/readme-demo.py",
+        "--check",
+        "the README does not show the demo's output",
+    )?;
     let corpus = root.join(CORPUS);
     if corpus.is_dir() {
         conformance::run(root, &corpus, 20)?;
     } else {
         println!("conformance: SKIPPED: NO CORPUS at {CORPUS}");
     }
-    fuzz(root)?;
+    script(root, "scripts/fuzz.sh", FUZZ_SECONDS, "a fuzz target found something")?;
     println!("ci: all passed");
     Ok(())
 }
 
-/// Runs each fuzz target for a moment; the script says so where the toolchain does not allow it.
-fn fuzz(root: &Path) -> anyhow::Result<()> {
-    let script = root.join("scripts/fuzz.sh");
-    let status = Command::new(&script).arg(FUZZ_SECONDS).status().context("scripts/fuzz.sh")?;
+/// Runs one of the project's scripts; what it cannot do here it says itself.
+fn script(root: &Path, path: &str, argument: &str, failure: &str) -> anyhow::Result<()> {
+    println!("ci: {path} {argument}");
+    let status =
+        Command::new(root.join(path)).arg(argument).status().with_context(|| path.to_owned())?;
     if !status.success() {
-        bail!("a fuzz target found something");
+        bail!("{failure}");
     }
     Ok(())
 }

@@ -96,7 +96,9 @@ impl Hosts {
     pub fn observe(&mut self, now: Timestamp, addr: IpAddr, mac: Option<MacAddress>) -> HostRef {
         let addr = addr.to_canonical();
         let local = self.is_local(addr);
-        let mac = mac.filter(|mac| !mac.is_group());
+        // A machine without an address yet (DHCP) says nothing of its MAC, least of all that it is
+        // a router's.
+        let mac = mac.filter(|mac| !mac.is_group() && names_a_machine(addr));
         let joined = mac.and_then(|mac| self.note_mac(now, mac, addr, local));
         if let Some(known) = self.addresses.get_mut(&addr) {
             known.last_seen = known.last_seen.max(now);
@@ -200,6 +202,12 @@ impl Hosts {
     }
 }
 
+/// Whether an address is that of one machine.
+fn names_a_machine(addr: IpAddr) -> bool {
+    let broadcast = matches!(addr, IpAddr::V4(v4) if v4.is_broadcast());
+    !addr.is_unspecified() && !addr.is_multicast() && !broadcast
+}
+
 #[derive(Debug)]
 struct Known {
     id: HostId,
@@ -264,6 +272,15 @@ mod tests {
         assert_eq!(v4.mac, Some(LAPTOP));
         assert_eq!(v6.id, v4.id);
         assert_eq!(v6.id, HostId(addr("10.0.0.5")));
+    }
+
+    #[test]
+    fn asking_for_an_address_makes_no_router() {
+        let mut hosts = Hosts::new(HostsConfig::default());
+        hosts.observe(at(0), addr("0.0.0.0"), Some(LAPTOP));
+        hosts.observe(at(0), addr("255.255.255.255"), Some(MacAddress([0xff; 6])));
+        let host = hosts.observe(at(1), addr("10.0.0.5"), Some(LAPTOP));
+        assert_eq!(host.mac, Some(LAPTOP));
     }
 
     #[test]

@@ -184,6 +184,11 @@ impl Analytics {
         state.set_destination(dns.as_deref(), self.names.resolver_watched);
         let attribution = self.rules.attribute(&state.evidence());
         state.set_application(Arc::new(attribution));
+        if !state.may_be_web() {
+            // Name service and the like hold no session in AN0146's sense.
+            state.settle(None);
+            return;
+        }
         if let Some(facts) = state.flow_facts() {
             state.settle(self.detector.flow_opened(now, &Arc::new(facts)));
         }

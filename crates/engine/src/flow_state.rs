@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dwell_attribution::{Attribution, Destination, Evidence, HostRef, NameSource, Opening};
 use dwell_detect::{FlowFacts, NameLookup, SessionId, Visibility};
 use dwell_flow::Conflict;
-use dwell_packet::{Endpoint, FiveTuple, Timestamp};
+use dwell_packet::{Endpoint, FiveTuple, Timestamp, Transport};
 use dwell_proto::{
     CertificateFacts, ClientHello, Fact, HttpRequest, HttpResponse, Observed, Preamble, Sender,
     ServerHello,
@@ -23,6 +23,12 @@ const PATIENCE_BURSTS: u32 = 2;
 
 /// Handshakes of earlier connections that may wait for their record.
 const MAX_EARLIER_HANDSHAKES: usize = 8;
+
+/// DNS (RFC 7766).
+const DNS_PORT: u16 = 53;
+
+/// HTTPS, and QUIC where nobody says otherwise (RFC 9114, section 3.1).
+const HTTPS_PORT: u16 = 443;
 
 /// Conflicts kept of one flow.
 const MAX_CONFLICTS: usize = 4;
@@ -333,6 +339,17 @@ impl FlowState {
 
     pub(crate) const fn opening_seen(&self) -> bool {
         !matches!(self.clue.opening, Opening::Unseen)
+    }
+
+    /// Whether the flow is, or could be, HTTP or TLS: its opening was seen, or it is TCP (but not
+    /// to a resolver), or UDP to QUIC's port.
+    pub(crate) fn may_be_web(&self) -> bool {
+        let port = self.tuple.dst.port;
+        self.opening_seen()
+            || match self.tuple.transport {
+                Transport::Tcp => port != DNS_PORT,
+                Transport::Udp => port == HTTPS_PORT,
+            }
     }
 
     pub(crate) const fn ech(&self) -> bool {
