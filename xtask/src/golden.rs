@@ -6,7 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use serde_json::Value;
+
 use crate::conformance::build_dwell;
+use crate::tsv::{self, cell};
 
 /// Compares every capture with the `.jsonl` beside it, or writes that with `UPDATE_GOLDEN=1`.
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
@@ -38,6 +41,38 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
         bail!("not as their golden files say: {}", wrong.join(", "));
     }
     println!("golden: {} captures as their golden files say", captures.len());
+    independent(&folder)
+}
+
+/// Compares the golden files with what two other tools read from the same captures
+/// (`fingerprints.tsv`), hello by hello.
+fn independent(folder: &Path) -> anyhow::Result<()> {
+    const FIELDS: [(&str, &str); 4] =
+        [("sni", "server_name"), ("ja3", "ja3"), ("ja4", "ja4"), ("ja3s", "ja3s")];
+    let table = tsv::read(&folder.join("fingerprints.tsv"))?;
+    let mut wrong = Vec::new();
+    for rows in table.chunk_by(|a, b| cell(a, "capture") == cell(b, "capture")) {
+        let Some(capture) = rows.first().map(|row| cell(row, "capture")) else { continue };
+        let golden = folder.join(format!("{capture}.jsonl"));
+        let text = fs::read_to_string(&golden).with_context(|| format!("{}", golden.display()))?;
+        let hellos: Vec<Value> =
+            text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        if hellos.len() != rows.len() {
+            wrong.push(format!("{capture}: {} hellos, expected {}", hellos.len(), rows.len()));
+        }
+        for (hello, row) in hellos.iter().zip(rows) {
+            let differs = |(ours, theirs): &&(&str, &str)| {
+                hello.get(*ours).and_then(Value::as_str).unwrap_or_default() != cell(row, theirs)
+            };
+            wrong.extend(
+                FIELDS.iter().filter(differs).map(|(field, _)| format!("{capture}: {field}")),
+            );
+        }
+    }
+    if !wrong.is_empty() {
+        bail!("golden files against other tools: {}", wrong.join(", "));
+    }
+    println!("golden: {} hellos as tshark and ja4plus read them", table.len());
     Ok(())
 }
 

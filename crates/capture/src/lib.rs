@@ -6,6 +6,7 @@
 mod compression;
 mod error;
 mod file;
+mod filter;
 mod pcap;
 mod pcapng;
 mod record;
@@ -14,3 +15,4 @@ mod window;
 pub use compression::Compression;
 pub use error::{CaptureError, Place};
 pub use file::{FileKind, FileSource};
+pub use filter::{Filter, FilterError};

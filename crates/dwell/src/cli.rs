@@ -62,6 +62,10 @@ pub(crate) struct ReplayArgs {
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub(crate) sessions: usize,
 
+    /// Only packets that this filter (pcap-filter(7)) matches.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) filter: Option<String>,
+
     /// Application rules (TOML files or folders of them) in place of the built-in ones.
     #[arg(long, value_name = "PATH")]
     pub(crate) apps: Vec<PathBuf>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use dwell_attribution::{AppRules, Policy};
+use dwell_capture::Filter;
 use dwell_detect::{DetectConfig, Level};
 use dwell_engine::{Engine, EngineConfig, Record};
 use dwell_flow::{FlowConfig, FlowScope, OverlapPolicy};
@@ -31,6 +32,13 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
     if files.is_empty() {
         return Ok(inputs.exit());
     }
+    let mut filter = match args.filter.as_deref().map(Filter::new).transpose() {
+        Ok(filter) => filter,
+        Err(error) => {
+            eprintln!("dwell: {:#}", anyhow::Error::new(error));
+            return Ok(Exit::Configuration);
+        }
+    };
     let mut sink = Sink::new(args, color);
     let mut highest = None;
     for path in &files {
@@ -39,6 +47,11 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
         }
         let Some(mut source) = inputs.open(path) else { continue };
         inputs.read(path, &mut source, |frame| {
+            if let Some(filter) = &mut filter
+                && !filter.matches(&frame)?
+            {
+                return Ok(());
+            }
             engine.handle(frame);
             if frame.number.is_multiple_of(COLLECT_EVERY) {
                 sink.take_all(path, engine.take_records(), &mut highest)?;

@@ -166,6 +166,20 @@ fn a_wrong_policy_names_file_and_key_and_ends_with_three() {
 }
 
 #[test]
+fn a_filter_leaves_only_what_it_matches() {
+    let demo = capture("demo-office.pcap.gz");
+    let filter = "host 10.20.3.25 and tcp port 443";
+    let output = dwell(&["replay", "--format", "eve", "--filter", filter, text(&demo)]);
+    let all = lines(&output);
+    assert!(all.iter().any(|line| line["event_type"] == "tls"));
+    let other = |line: &&Value| line.get("src_ip").is_some_and(|ip| ip != "10.20.3.25");
+    assert_eq!(all.iter().find(other), None);
+    let wrong = dwell(&["replay", "--filter", "tcp prot 443", text(&demo)]);
+    assert_eq!(wrong.status.code(), Some(3));
+    assert!(stderr(&wrong).contains("tcp prot 443"), "{}", stderr(&wrong));
+}
+
+#[test]
 fn lookups_name_their_rule() {
     let output = dwell(&["apps", "lookup", "--user-agent", "curl/8.5.0"]);
     assert!(output.status.success());
