@@ -69,9 +69,18 @@ pub struct FilterError {
 fn compile(expression: &str, link_type: LinkType) -> Result<BpfProgram, FilterError> {
     let error =
         |source| FilterError { expression: expression.to_owned(), link_type: link_type.0, source };
-    let number = i32::try_from(link_type.0).unwrap_or(i32::MAX);
+    let number = i32::try_from(libpcap_number(link_type).0).unwrap_or(i32::MAX);
     let handle = Capture::dead(Linktype(number)).map_err(error)?;
     handle.compile(expression, true).map_err(error)
+}
+
+/// The link type by the number that libpcap's compiler knows it by. Files number raw IP otherwise
+/// than the systems that capture it (pcap-linktype(7)); of all that we decode, only that differs.
+const fn libpcap_number(link_type: LinkType) -> LinkType {
+    match link_type {
+        LinkType::RAW | LinkType::RAW_OPENBSD => LinkType::RAW_BSD,
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +106,21 @@ mod tests {
         ethernet.extend([8, 0]);
         ethernet.extend(RAW_IP);
         assert!(filter.matches(&frame(LinkType::ETHERNET, &ethernet)).unwrap());
-        assert!(filter.matches(&frame(LinkType::RAW, &RAW_IP)).unwrap());
+        for raw in [LinkType::RAW, LinkType::RAW_BSD, LinkType::RAW_OPENBSD, LinkType::IPV4] {
+            assert!(filter.matches(&frame(raw, &RAW_IP)).unwrap(), "{raw}");
+        }
+        for (link_type, header) in [
+            (LinkType::NULL, &[2, 0, 0, 0][..]),
+            (LinkType::LOOP, &[0, 0, 0, 2]),
+            (LinkType::PPP, &[0xff, 3, 0, 0x21]),
+            (LinkType::PPP_HDLC, &[0xff, 3, 0, 0x21]),
+            (LinkType::C_HDLC, &[0x0f, 0, 8, 0]),
+            (LinkType::LINUX_SLL, &[0, 0, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0, 8, 0]),
+            (LinkType::LINUX_SLL2, &[8, 0, 0, 0, 0, 0, 0, 2, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let bytes = [header, &RAW_IP].concat();
+            assert!(filter.matches(&frame(link_type, &bytes)).unwrap(), "{link_type}");
+        }
         ethernet[37] = 80;
         assert!(!filter.matches(&frame(LinkType::ETHERNET, &ethernet)).unwrap());
         assert!(!filter.matches(&frame(LinkType::RAW, &[])).unwrap());
