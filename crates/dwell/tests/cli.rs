@@ -1,4 +1,5 @@
 //! The command as people and scripts meet it: outputs, errors, exit codes.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::fs;
 use std::io::Write as _;

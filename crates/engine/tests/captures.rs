@@ -1,4 +1,5 @@
 //! The data path on real captures: what must not change however the packets come.
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -50,8 +51,11 @@ fn records(frames: &[Owned]) -> Vec<Record> {
     engine.take_records()
 }
 
-/// What a hello says, apart from when it was seen.
-fn said(rows: &[HelloRow]) -> Vec<(String, String, Option<Vec<u8>>, Option<String>)> {
+/// JA3, JA4, server name and JA3S.
+type Said = (String, String, Option<Vec<u8>>, Option<String>);
+
+/// What hellos say, apart from when they were seen.
+fn said(rows: &[HelloRow]) -> Vec<Said> {
     rows.iter()
         .map(|row| {
             let hello = &row.hello;
