@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn more_than_one_buffer_is_held_when_it_arrived() {
-        let bytes: Vec<u8> = (0..READ_BYTES * 3).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let bytes: Vec<u8> =
+            (0..READ_BYTES * 3).map(|at| u8::try_from(at % 251).unwrap()).collect();
         let mut window = Window::new(Box::new(io::Cursor::new(bytes.clone())));
         assert!(window.fill(bytes.len()).unwrap());
         assert_eq!(window.bytes(), bytes);
