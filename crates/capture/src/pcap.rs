@@ -99,10 +99,7 @@ impl Pcap {
         };
         let link_type = LinkType(order.u32_at(header, 20) & LINK_TYPE_MASK);
         let mut pcap = Self { order, fraction_ns, link_type, extra: 0, lengths, records: 0 };
-        if extras.len() > 1 {
-            // Errors stay in the stream and come up when the records are read.
-            let _ = window.fill(TRIAL_BYTES);
-        }
+        // What came with the header is enough for a file; a live pipe is not waited for.
         pcap.extra = pcap.likeliest(extras, window.bytes());
         Ok(pcap)
     }
@@ -163,17 +160,24 @@ impl Pcap {
         RecordHeader { seconds: field(0), fraction: field(4), captured, wire }
     }
 
-    /// The first addition under which the records look like records; the first of all if none.
+    /// The first addition under which several records look like records; the usual one if none.
     fn likeliest(&self, extras: &[usize], bytes: &[u8]) -> usize {
-        let fits = |extra: &&usize| self.records_fit(**extra, bytes);
-        extras.iter().find(fits).or(extras.first()).copied().unwrap_or_default()
+        let usual = extras.first().copied().unwrap_or_default();
+        if self.records_that_fit(usual, bytes).is_some() {
+            return usual;
+        }
+        let fits = |extra: &&usize| {
+            self.records_that_fit(**extra, bytes).is_some_and(|records| records >= 2)
+        };
+        extras.iter().find(fits).copied().unwrap_or(usual)
     }
 
-    fn records_fit(&self, extra: usize, bytes: &[u8]) -> bool {
+    /// How many whole records stand in `bytes` under an addition; `None` when one of them is absurd.
+    fn records_that_fit(&self, extra: usize, bytes: &[u8]) -> Option<u32> {
         let mut rest = bytes;
-        for _ in 0..TRIAL_RECORDS {
+        for records in 0..TRIAL_RECORDS {
             let Some(after) = rest.get(RECORD_HEADER + extra..) else {
-                break;
+                return Some(records);
             };
             let header = self.header(rest);
             let lengths_fit = header.captured <= MAX_CAPTURED && header.wire <= TRIAL_WIRE_BYTES;
@@ -181,13 +185,13 @@ impl Pcap {
             let order_fits = header.captured <= header.wire.saturating_mul(2).max(64);
             let time_fits = u64::from(header.fraction) * self.fraction_ns < 2_000_000_000;
             if !(lengths_fit && order_fits && time_fits) {
-                return false;
+                return None;
             }
             let captured = usize::try_from(header.captured).unwrap_or(usize::MAX);
-            let Some(next) = after.get(captured..) else { break };
+            let Some(next) = after.get(captured..) else { return Some(records) };
             rest = next;
         }
-        true
+        Some(TRIAL_RECORDS)
     }
 
     fn cut(&self, window: &Window, expected: usize, found: usize) -> Fault {
@@ -198,6 +202,3 @@ impl Pcap {
         Fault::Structure { place: self.place(), offset: window.offset(), reason }
     }
 }
-
-/// How far records are read ahead to tell dialects apart: some full-size frames.
-const TRIAL_BYTES: usize = 16 * 1024;

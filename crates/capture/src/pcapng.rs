@@ -287,7 +287,8 @@ fn clock_unit(resolution: u8) -> ClockUnit {
     }
     match exponent.checked_sub(9) {
         None | Some(0) => ClockUnit::Nanos(10u64.saturating_pow(9u32.saturating_sub(exponent))),
-        Some(over) => ClockUnit::NanosOver(10u64.saturating_pow(over)),
+        // Finer than a 64-bit number of them can reach a nanosecond: none of them counts.
+        Some(over) => 10u64.checked_pow(over).map_or(ClockUnit::Nanos(0), ClockUnit::NanosOver),
     }
 }
 
