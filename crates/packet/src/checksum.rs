@@ -59,12 +59,14 @@ impl Pdu<'_> {
 }
 
 /// Whether a header that holds its own checksum sums up right.
+#[inline]
 pub(crate) fn is_valid(header: &[u8]) -> bool {
     fold(sum(header)) == u16::MAX
 }
 
 /// The sum of the bytes as big-endian 16-bit words, unfolded; an odd last byte counts as the high
 /// one.
+#[inline]
 fn sum(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<4>();
     let words: u64 = words.iter().map(|&word| u64::from(u32::from_be_bytes(word))).sum();
@@ -76,6 +78,7 @@ fn sum(bytes: &[u8]) -> u64 {
 }
 
 /// The ones' complement sum in 16 bits. At most 2^32 words of 32 bits go in, so three folds do.
+#[inline]
 fn fold(sum: u64) -> u16 {
     let sum = (sum >> 32) + (sum & 0xffff_ffff);
     let sum = (sum >> 32) + (sum & 0xffff_ffff);

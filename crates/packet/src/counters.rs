@@ -57,6 +57,7 @@ impl DecodeCounters {
         self.discards.iter().sum()
     }
 
+    #[inline]
     pub(crate) fn count(&mut self, outcome: Result<&Pdu<'_>, Discard>) {
         let counter = match outcome {
             Err(reason) => self.discards.get_mut(reason.index()),

@@ -5,6 +5,9 @@ use std::net::IpAddr;
 
 use crate::{FiveTuple, Timestamp};
 
+/// The VLAN identifier in a tag (IEEE 802.1Q, section 9.6); the bits above are its priority.
+const VLAN_ID: u16 = 0x0fff;
+
 /// How many VLAN tags are kept; deeper ones are walked over and not reported.
 pub const MAX_VLANS: usize = 4;
 
@@ -167,10 +170,19 @@ impl Encapsulation {
         self.vlans.get(..usize::from(self.vlan_count)).unwrap_or_default()
     }
 
+    /// The encapsulation of two VLAN tags, outer first; zero where there is none.
+    #[inline(always)]
+    pub(crate) fn of_tags([outer, inner]: [u16; 2]) -> Self {
+        let [outer, inner] = [outer & VLAN_ID, inner & VLAN_ID];
+        let vlans = if outer == 0 { [inner, 0, 0, 0] } else { [outer, inner, 0, 0] };
+        let vlan_count = u8::from(outer != 0) + u8::from(inner != 0);
+        Self { vlans, vlan_count, depth: 0, tunnel: None }
+    }
+
     /// Adds a VLAN identifier below the others. Zero is a priority tag and names no VLAN; what
     /// is deeper than [`MAX_VLANS`] is left out.
     pub(crate) fn push_vlan(&mut self, tag: u16) {
-        let id = tag & 0x0fff;
+        let id = tag & VLAN_ID;
         if let Some(free) = self.vlans.get_mut(usize::from(self.vlan_count))
             && id != 0
         {

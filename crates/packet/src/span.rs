@@ -11,16 +11,19 @@ pub(crate) struct Span<'a> {
 
 impl<'a> Span<'a> {
     /// The captured bytes of something that was `wire_len` bytes long, or as long as they are.
+    #[inline]
     pub(crate) fn new(bytes: &'a [u8], wire_len: usize) -> Self {
         Self { bytes, wire_len: wire_len.max(bytes.len()) }
     }
 
     /// The captured bytes.
+    #[inline]
     pub(crate) const fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Length on the wire, in bytes; never less than was captured.
+    #[inline]
     pub(crate) const fn wire_len(&self) -> usize {
         self.wire_len
     }
@@ -42,7 +45,7 @@ impl<'a> Span<'a> {
     pub(crate) fn header<const N: usize>(&mut self, layer: Layer) -> Result<&'a [u8; N], Discard> {
         match self.bytes.first_chunk::<N>() {
             Some(header) => {
-                self.advance(N);
+                self.skip(N);
                 Ok(header)
             }
             None => Err(self.missing(N, layer)),
@@ -56,7 +59,7 @@ impl<'a> Span<'a> {
     pub(crate) fn take(&mut self, len: usize, layer: Layer) -> Result<&'a [u8], Discard> {
         match self.bytes.get(..len) {
             Some(header) => {
-                self.advance(len);
+                self.skip(len);
                 Ok(header)
             }
             None => Err(self.missing(len, layer)),
@@ -64,6 +67,7 @@ impl<'a> Span<'a> {
     }
 
     /// The first `N` bytes, left where they are.
+    #[inline]
     pub(crate) fn peek<const N: usize>(&self) -> Option<&'a [u8; N]> {
         self.bytes.first_chunk()
     }
@@ -75,6 +79,7 @@ impl<'a> Span<'a> {
 
     /// Sets the length that a header declares for the rest: trailers go; what is longer than was
     /// captured counts as cut. True if it is longer than the rest was on the wire.
+    #[inline]
     pub(crate) fn declare(&mut self, len: usize) -> bool {
         let overlong = len > self.wire_len;
         self.bytes = self.bytes.get(..len).unwrap_or(self.bytes);
@@ -82,7 +87,9 @@ impl<'a> Span<'a> {
         overlong
     }
 
-    fn advance(&mut self, len: usize) {
+    /// Drops the first `len` bytes.
+    #[inline]
+    pub(crate) fn skip(&mut self, len: usize) {
         self.bytes = self.bytes.get(len..).unwrap_or_default();
         self.wire_len = self.wire_len.saturating_sub(len);
     }
