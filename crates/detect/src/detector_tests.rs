@@ -202,7 +202,7 @@ fn office() -> Office {
     }
     for host in [3, 9] {
         let times = about(20.0, 0.5, 4000.0, 4700.0);
-        office.flow(host, &script, "pypi.org", (&times, (900, 40_000)));
+        office.flow(host, &script, "packages.example", (&times, (900, 40_000)));
     }
     office
 }
