@@ -7,7 +7,7 @@ use crate::discard::Discard;
 use crate::fragment::Fragment;
 use crate::peek::peek;
 use crate::span::Span;
-use crate::walk::{Context, Found, Next, walk};
+use crate::walk::{Context, End, Next, Walk};
 use crate::{Frame, Pdu};
 
 /// Takes frames in and gives their TCP segments and UDP datagrams out.
@@ -67,10 +67,14 @@ impl Decoder {
     }
 
     fn walk<'a>(&'a mut self, frame: Frame<'a>) -> Result<Pdu<'a>, Discard> {
-        let outcome = match walk_frame(&frame, &self.tunnels) {
-            Ok(Found::Pdu(pdu)) => Ok(pdu),
-            Ok(Found::Fragment(fragment)) => {
-                match defragment(&mut self.defragmenter, &self.tunnels, &fragment) {
+        let wire_len = usize::try_from(frame.wire_len).unwrap_or(usize::MAX);
+        let span = Span::new(frame.bytes, wire_len);
+        let mut walk = Walk::new(span, Context::of(&frame), &self.tunnels);
+        let outcome = match walk.run(Next::Link(frame.link_type)) {
+            Ok(End::Segment(segment)) => walk.pdu(segment),
+            Ok(End::Fragment(part)) => {
+                let fragment = walk.fragment(part);
+                match defragment(&mut self.defragmenter, &self.tunnels, fragment) {
                     Ok(whole) => pdu_of(self.whole.insert(whole), &self.tunnels),
                     Err(discard) => Err(discard),
                 }
@@ -82,41 +86,33 @@ impl Decoder {
     }
 }
 
-/// Walks a whole frame, header by header.
-pub(crate) fn walk_frame<'a>(
-    frame: &Frame<'a>,
-    tunnels: &UdpTunnels,
-) -> Result<Found<'a>, Discard> {
-    let wire_len = usize::try_from(frame.wire_len).unwrap_or(usize::MAX);
-    let span = Span::new(frame.bytes, wire_len);
-    walk(span, Context::of(frame), tunnels, Next::Link(frame.link_type))
-}
-
 /// Takes a fragment in, and those that whole datagrams carry; each is one IP header deeper, so
 /// this ends.
 fn defragment(
     defragmenter: &mut Defragmenter,
     tunnels: &UdpTunnels,
-    fragment: &Fragment<'_>,
+    fragment: Result<Fragment<'_>, Discard>,
 ) -> Result<Whole, Discard> {
-    let mut whole = defragmenter.insert(fragment)?;
+    let mut whole = defragmenter.insert(&fragment?)?;
     loop {
-        let deeper = match walk_whole(&whole, tunnels)? {
-            Found::Pdu(_) => return Ok(whole),
-            Found::Fragment(inner) => defragmenter.insert(&inner)?,
+        let mut walk = walk_of(&whole, tunnels);
+        let deeper = match walk.run(Next::Protocol(whole.next))? {
+            End::Segment(_) => return Ok(whole),
+            End::Fragment(part) => defragmenter.insert(&walk.fragment(part)?)?,
         };
         whole = deeper;
     }
 }
 
-fn walk_whole<'a>(whole: &'a Whole, tunnels: &UdpTunnels) -> Result<Found<'a>, Discard> {
-    walk(whole.span(), whole.context, tunnels, Next::Protocol(whole.next))
+fn walk_of<'a, 'c>(whole: &'a Whole, tunnels: &'c UdpTunnels) -> Walk<'a, 'c> {
+    Walk::new(whole.span(), whole.context, tunnels)
 }
 
 /// The PDU of a datagram that is known to hold one.
 fn pdu_of<'a>(whole: &'a Whole, tunnels: &UdpTunnels) -> Result<Pdu<'a>, Discard> {
-    match walk_whole(whole, tunnels)? {
-        Found::Pdu(pdu) => Ok(pdu),
-        Found::Fragment(_) => Err(Discard::FragmentHeld),
+    let mut walk = walk_of(whole, tunnels);
+    match walk.run(Next::Protocol(whole.next))? {
+        End::Segment(segment) => walk.pdu(segment),
+        End::Fragment(_) => Err(Discard::FragmentHeld),
     }
 }

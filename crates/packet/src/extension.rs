@@ -5,9 +5,9 @@ use etherparse::{IpAuthHeaderSlice, Ipv6FragmentHeader, Ipv6FragmentHeaderSlice}
 
 use crate::TunnelKind;
 use crate::discard::{Discard, Layer};
-use crate::fragment::Fragment;
+use crate::fragment::Part;
 use crate::ip::protocol;
-use crate::walk::{Next, Step, Walk};
+use crate::walk::{End, Next, Step, Walk};
 
 /// Destination option: home address of a mobile node (RFC 6275, section 6.3).
 const HOME_ADDRESS: u8 = 0xc9;
@@ -18,7 +18,7 @@ const SEGMENTS_LEFT: usize = 3;
 /// Extension headers of the common shape, any number of them: next header, length in eight bytes,
 /// anything. Each takes eight bytes at least, so the frame's length bounds the loop; receivers
 /// have no other limit either.
-pub(crate) fn options<'a>(walk: &mut Walk<'a, '_>, number: u8) -> Result<Step<'a>, Discard> {
+pub(crate) fn options(walk: &mut Walk<'_, '_>, number: u8) -> Result<Step, Discard> {
     let mut number = number;
     while is_options(number) {
         let Some(&[next, units]) = walk.rest.peek::<2>() else {
@@ -52,18 +52,18 @@ pub(crate) const fn is_options(number: u8) -> bool {
 }
 
 /// An IPv6 fragment header; an atomic fragment is a whole packet (RFC 6946).
-pub(crate) fn fragment<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn fragment(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let bytes = walk.rest.take(Ipv6FragmentHeader::LEN, Layer::Extension)?;
     let header = Ipv6FragmentHeaderSlice::from_slice(bytes)
         .map_err(|_| Discard::Malformed(Layer::Extension))?;
     if header.is_fragmenting_payload() {
-        return Step::fragment(Fragment::v6(&header, walk.rest, walk.context));
+        return Ok(Step::End(End::Fragment(Part::v6(&header))));
     }
     Ok(Step::Next(Next::Protocol(header.next_header().0)))
 }
 
 /// An authentication header (RFC 4302): what it protects follows in the clear.
-pub(crate) fn authentication<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn authentication(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let header = IpAuthHeaderSlice::from_slice(walk.rest.bytes()).map_err(|error| {
         use etherparse::err::ip_auth::HeaderSliceError;
         match error {

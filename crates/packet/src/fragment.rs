@@ -5,9 +5,10 @@ use std::net::IpAddr;
 use etherparse::{Ipv4HeaderSlice, Ipv6FragmentHeaderSlice};
 
 use crate::Encapsulation;
+use crate::discard::{Discard, Layer};
 use crate::ip::protocol;
 use crate::span::Span;
-use crate::walk::Context;
+use crate::walk::{Context, Walk};
 
 /// What fragments of one datagram have in common (RFC 791, section 3.2; RFC 8200, section 4.5).
 ///
@@ -19,6 +20,19 @@ pub(crate) struct FragmentKey {
     protocol: u8,
     id: u32,
     encapsulation: Encapsulation,
+}
+
+/// What a fragment's headers say of its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// What tells datagrams of the same addresses apart besides the identification.
+    protocol: u8,
+    id: u32,
+    offset: usize,
+    more: bool,
+    next: u8,
+    bad_checksum: bool,
+    header_len: usize,
 }
 
 /// One fragment.
@@ -40,54 +54,59 @@ pub(crate) struct Fragment<'a> {
     pub(crate) context: Context,
 }
 
-impl<'a> Fragment<'a> {
-    /// The fragment behind an IPv4 header.
-    pub(crate) fn v4(
-        header: &Ipv4HeaderSlice<'_>,
-        payload: Span<'a>,
-        context: Context,
-    ) -> Option<Self> {
+impl Part {
+    /// The place that an IPv4 header gives.
+    pub(crate) fn v4(header: &Ipv4HeaderSlice<'_>, checksum_ok: bool) -> Self {
         let next = header.protocol().0;
-        let id = u32::from(header.identification());
-        let key = FragmentKey::new(&context, next, id)?;
-        let sum_ok = context.ip.is_some_and(|ip| ip.facts.checksum_ok);
-        Some(Self {
-            key,
+        Self {
+            protocol: next,
+            id: u32::from(header.identification()),
             offset: usize::from(header.fragments_offset().value()) * 8,
             more: header.more_fragments(),
-            payload,
             next,
-            bad_checksum: !sum_ok && header.header_checksum() != 0,
+            bad_checksum: !checksum_ok && header.header_checksum() != 0,
             header_len: header.slice().len(),
-            context,
-        })
+        }
     }
 
-    /// The fragment behind an IPv6 fragment header.
-    pub(crate) fn v6(
-        header: &Ipv6FragmentHeaderSlice<'_>,
-        payload: Span<'a>,
-        context: Context,
-    ) -> Option<Self> {
-        let key = FragmentKey::new(&context, protocol::FRAGMENT, header.identification())?;
-        Some(Self {
-            key,
+    /// The place that an IPv6 fragment header gives.
+    pub(crate) fn v6(header: &Ipv6FragmentHeaderSlice<'_>) -> Self {
+        Self {
+            // Fragments of one datagram may name different next headers (RFC 8200, section 4.5).
+            protocol: protocol::FRAGMENT,
+            id: header.identification(),
             offset: usize::from(header.fragment_offset().value()) * 8,
             more: header.more_fragments(),
-            payload,
             next: header.next_header().0,
             bad_checksum: false,
             // The length field does not count the IPv6 header.
             header_len: 0,
-            context,
-        })
+        }
     }
 }
 
-impl FragmentKey {
-    fn new(context: &Context, protocol: u8, id: u32) -> Option<Self> {
-        let ip = context.ip?;
-        let encapsulation = context.encapsulation;
-        Some(Self { src: ip.src, dst: ip.dst, protocol, id, encapsulation })
+impl<'a> Walk<'a, '_> {
+    /// The fragment that the walk ended at.
+    ///
+    /// # Errors
+    /// `Malformed` if there was no IP header on the way: no walk ends so.
+    pub(crate) fn fragment(&self, part: Part) -> Result<Fragment<'a>, Discard> {
+        let Some(ip) = self.context.ip else { return Err(Discard::Malformed(Layer::Link)) };
+        Ok(Fragment {
+            key: FragmentKey {
+                src: ip.src,
+                dst: ip.dst,
+                protocol: part.protocol,
+                id: part.id,
+                encapsulation: self.context.encapsulation,
+            },
+            offset: part.offset,
+            more: part.more,
+            payload: self.rest,
+            next: part.next,
+            bad_checksum: part.bad_checksum,
+            header_len: part.header_len,
+            context: self.context,
+        })
     }
 }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use etherparse::{Ipv4HeaderSlice, Ipv6Header, Ipv6HeaderSlice};
 
 use crate::discard::{Discard, Layer, NotIp, OtherTransport};
-use crate::fragment::Fragment;
-use crate::walk::{IpHeader, MAX_IP_HEADERS, Next, Step, Walk};
+use crate::fragment::Part;
+use crate::walk::{End, IpHeader, MAX_IP_HEADERS, Next, Step, Walk};
 use crate::{IpFacts, TunnelKind, checksum, extension, transport, tunnel};
 
 /// IP protocol numbers (IANA).
@@ -38,7 +38,7 @@ const LOOSE_SOURCE_ROUTE: u8 = 131;
 const STRICT_SOURCE_ROUTE: u8 = 137;
 
 /// An IP header, version by its first bits.
-pub(crate) fn by_version<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn by_version(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     match walk.rest.peek::<1>() {
         Some([first]) => match first >> 4 {
             4 => v4(walk),
@@ -50,7 +50,7 @@ pub(crate) fn by_version<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discar
 }
 
 /// An IPv4 header (RFC 791).
-pub(crate) fn v4<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn v4(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let header = Ipv4HeaderSlice::from_slice(walk.rest.bytes()).map_err(|error| {
         use etherparse::err::ipv4::HeaderSliceError;
         match error {
@@ -83,13 +83,13 @@ pub(crate) fn v4<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
     let (src, dst) = (header.source_addr().into(), header.destination_addr().into());
     enter(walk, src, dst, facts)?;
     if header.is_fragmenting_payload() {
-        return Step::fragment(Fragment::v4(&header, walk.rest, walk.context));
+        return Ok(Step::End(End::Fragment(Part::v4(&header, facts.checksum_ok))));
     }
     Ok(Step::Next(Next::Protocol(header.protocol().0)))
 }
 
 /// An IPv6 header (RFC 8200, section 3).
-pub(crate) fn v6<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn v6(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let header = Ipv6HeaderSlice::from_slice(walk.rest.bytes()).map_err(|error| {
         use etherparse::err::ipv6::HeaderSliceError;
         match error {
@@ -118,7 +118,7 @@ pub(crate) fn v6<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// What an IP protocol number announces.
-pub(crate) fn by_protocol<'a>(walk: &mut Walk<'a, '_>, number: u8) -> Result<Step<'a>, Discard> {
+pub(crate) fn by_protocol(walk: &mut Walk<'_, '_>, number: u8) -> Result<Step, Discard> {
     let over_v6 = walk.context.ip.is_some_and(|ip| ip.src.is_ipv6());
     match number {
         protocol::TCP => transport::tcp(walk),

@@ -50,10 +50,7 @@ const MAX_LENGTH: u16 = 1500;
 const MIN_TYPE: u16 = 0x0600;
 
 /// A frame of a link type.
-pub(crate) fn by_type<'a>(
-    walk: &mut Walk<'a, '_>,
-    link_type: LinkType,
-) -> Result<Step<'a>, Discard> {
+pub(crate) fn by_type(walk: &mut Walk<'_, '_>, link_type: LinkType) -> Result<Step, Discard> {
     match link_type {
         LinkType::ETHERNET => Ok(Step::Next(Next::Ethernet)),
         LinkType::NULL | LinkType::LOOP => cooked::loopback(walk),
@@ -79,7 +76,7 @@ pub(crate) fn by_type<'a>(
 }
 
 /// An Ethernet header, II or 802.3.
-pub(crate) fn ethernet<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn ethernet(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let bytes = walk.rest.take(Ethernet2Header::LEN, Layer::Link)?;
     let header =
         Ethernet2HeaderSlice::from_slice(bytes).map_err(|_| Discard::Malformed(Layer::Link))?;
@@ -91,7 +88,7 @@ pub(crate) fn ethernet<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard>
 }
 
 /// What a type field announces that is a length if it is low enough.
-fn type_or_length<'a>(walk: &mut Walk<'a, '_>, field: u16) -> Result<Step<'a>, Discard> {
+fn type_or_length(walk: &mut Walk<'_, '_>, field: u16) -> Result<Step, Discard> {
     match field {
         MIN_TYPE.. => Ok(Step::Next(Next::EtherType(field))),
         ..=MAX_LENGTH => {
@@ -103,10 +100,7 @@ fn type_or_length<'a>(walk: &mut Walk<'a, '_>, field: u16) -> Result<Step<'a>, D
 }
 
 /// What an EtherType announces.
-pub(crate) fn by_ether_type<'a>(
-    walk: &mut Walk<'a, '_>,
-    ether_type: u16,
-) -> Result<Step<'a>, Discard> {
+pub(crate) fn by_ether_type(walk: &mut Walk<'_, '_>, ether_type: u16) -> Result<Step, Discard> {
     match ether_type {
         ether_type::IPV4 => Ok(Step::Next(Next::Ipv4)),
         ether_type::IPV6 => Ok(Step::Next(Next::Ipv6)),
@@ -139,7 +133,7 @@ pub(crate) fn is_vlan(ether_type: u16) -> bool {
 }
 
 /// VLAN tags, any number of them.
-fn vlan<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+fn vlan(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     loop {
         let bytes = walk.rest.take(SingleVlanHeader::LEN, Layer::Link)?;
         let tag = SingleVlanHeaderSlice::from_slice(bytes)
@@ -152,7 +146,7 @@ fn vlan<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// An IEEE 802.2 LLC header, with SNAP or without.
-pub(crate) fn llc<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn llc(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     match *walk.rest.header::<3>(Layer::Link)? {
         SNAP => snap(walk),
         [0x42, 0x42, _] => Err(Discard::NotIp(NotIp::Stp)),
@@ -164,7 +158,7 @@ pub(crate) fn llc<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// A SNAP header (RFC 1042).
-fn snap<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+fn snap(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [oui @ .., kind0, kind1] = *walk.rest.header::<5>(Layer::Link)?;
     match (oui, u16::from_be_bytes([kind0, kind1])) {
         // RFC 1042, and bridges that had to keep the two kinds apart (IEEE 802.1H).

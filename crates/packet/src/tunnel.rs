@@ -16,14 +16,14 @@ pub(crate) use mpls::mpls;
 pub(crate) use udp::over_udp;
 
 /// An IP packet in an IP packet.
-pub(crate) fn ip_in_ip<'a>(walk: &mut Walk<'a, '_>, next: Next) -> Result<Step<'a>, Discard> {
+pub(crate) fn ip_in_ip(walk: &mut Walk<'_, '_>, next: Next) -> Result<Step, Discard> {
     walk.context.enter_tunnel(TunnelKind::IpInIp, 0);
     Ok(Step::Next(next))
 }
 
 /// An EtherIP header (RFC 3378): version 3, twelve zero bits. The first implementation wrote the
 /// version into the wrong half of its byte (RFC 3378, appendix A).
-pub(crate) fn ether_ip<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn ether_ip(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     match *walk.rest.header(Layer::Tunnel)? {
         [0x30 | 0x03, 0x00] => {
             walk.context.enter_tunnel(TunnelKind::EtherIp, 0);

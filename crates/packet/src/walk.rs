@@ -6,11 +6,13 @@
 use std::net::IpAddr;
 
 use crate::config::UdpTunnels;
-use crate::discard::{Discard, Layer};
-use crate::fragment::Fragment;
+use crate::discard::Discard;
+use crate::fragment::Part;
 use crate::span::Span;
-use crate::{Encapsulation, Frame, IpFacts, LinkAddresses, LinkType, Pdu, Timestamp, Tunnel};
-use crate::{TunnelKind, ip, link};
+use crate::transport::Segment;
+use crate::{
+    Encapsulation, Frame, IpFacts, LinkAddresses, LinkType, Timestamp, Tunnel, TunnelKind, ip, link,
+};
 
 /// How many IP headers are walked inside each other. Real stacks nest four (a pod's overlay
 /// inside a provider's tunnel inside a mirror's).
@@ -64,30 +66,21 @@ pub(crate) enum Next {
 }
 
 /// What one header leads to.
-#[expect(clippy::large_enum_variant, reason = "boxing would allocate for each frame")]
-#[derive(Debug)]
-pub(crate) enum Step<'a> {
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
     /// Another header.
     Next(Next),
     /// The end.
-    Found(Found<'a>),
+    End(End),
 }
 
-impl<'a> Step<'a> {
-    /// The end at a fragment, which stands behind an IP header always.
-    pub(crate) fn fragment(fragment: Option<Fragment<'a>>) -> Result<Self, Discard> {
-        let fragment = fragment.ok_or(Discard::Malformed(Layer::Link))?;
-        Ok(Self::Found(Found::Fragment(fragment)))
-    }
-}
-
-/// What a walk ends with.
-#[derive(Debug)]
-pub(crate) enum Found<'a> {
+/// What a walk ends at; the rest of the walk holds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
     /// A segment or datagram.
-    Pdu(Pdu<'a>),
+    Segment(Segment),
     /// A part of an IP datagram.
-    Fragment(Fragment<'a>),
+    Fragment(Part),
 }
 
 /// A walk through one frame, or through one reassembled datagram.
@@ -98,7 +91,7 @@ pub(crate) struct Walk<'a, 'c> {
     pub(crate) context: Context,
     pub(crate) tunnels: &'c UdpTunnels,
     /// The innermost datagram that was taken for a tunnel.
-    pub(crate) fallback: Option<Pdu<'a>>,
+    fallback: Option<(Span<'a>, Context)>,
 }
 
 impl Context {
@@ -122,36 +115,58 @@ impl Context {
     }
 }
 
-/// Walks from `next` on to the end.
-///
-/// Where a datagram was taken for a tunnel and its inside contradicts that, the datagram is what
-/// is found.
-///
-/// # Errors
-/// Why there is no PDU.
-pub(crate) fn walk<'a>(
-    rest: Span<'a>,
-    context: Context,
-    tunnels: &UdpTunnels,
-    next: Next,
-) -> Result<Found<'a>, Discard> {
-    let mut walk = Walk { rest, context, tunnels, fallback: None };
-    let mut next = next;
-    for _ in 0..MAX_HEADERS {
-        match walk.step(next) {
-            Ok(Step::Next(deeper)) => next = deeper,
-            Ok(Step::Found(found)) => return Ok(found),
-            Err(discard) if discard.is_contradiction() => {
-                return walk.fallback.map(Found::Pdu).ok_or(discard);
+impl<'a, 'c> Walk<'a, 'c> {
+    /// A walk that has not begun.
+    pub(crate) const fn new(rest: Span<'a>, context: Context, tunnels: &'c UdpTunnels) -> Self {
+        Self { rest, context, tunnels, fallback: None }
+    }
+
+    /// Walks from `next` on to the end.
+    ///
+    /// Where a datagram was taken for a tunnel and its inside contradicts that, the datagram is
+    /// the end.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn run(&mut self, next: Next) -> Result<End, Discard> {
+        let mut next = next;
+        for _ in 0..MAX_HEADERS {
+            match self.step(next) {
+                Ok(Step::Next(deeper)) => next = deeper,
+                Ok(Step::End(end)) => return Ok(end),
+                Err(discard) if discard.is_contradiction() => {
+                    let (rest, context) = self.fallback.ok_or(discard)?;
+                    (self.rest, self.context) = (rest, context);
+                    return Ok(End::Segment(Segment::UDP));
+                }
+                Err(discard) => return Err(discard),
             }
-            Err(discard) => return Err(discard),
+        }
+        Err(Discard::TooDeep)
+    }
+
+    /// Goes into a datagram that may be a tunnel, if it looks like one.
+    pub(crate) fn try_tunnel(
+        &mut self,
+        payload: Span<'a>,
+        enter: impl FnOnce(&mut Self) -> Result<Next, Discard>,
+    ) -> Option<Next> {
+        let datagram = (self.rest, self.context);
+        self.rest = payload;
+        let entered = enter(self);
+        match entered {
+            Ok(next) => {
+                self.fallback = Some(datagram);
+                Some(next)
+            }
+            Err(_) => {
+                (self.rest, self.context) = datagram;
+                None
+            }
         }
     }
-    Err(Discard::TooDeep)
-}
 
-impl<'a> Walk<'a, '_> {
-    fn step(&mut self, next: Next) -> Result<Step<'a>, Discard> {
+    fn step(&mut self, next: Next) -> Result<Step, Discard> {
         match next {
             Next::Link(link_type) => link::by_type(self, link_type),
             Next::Ethernet => link::ethernet(self),

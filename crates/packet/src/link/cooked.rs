@@ -6,7 +6,7 @@ use crate::link;
 use crate::walk::{Next, Step, Walk};
 
 /// BSD loopback: an address family in the byte order of the capturing host, or in network order.
-pub(crate) fn loopback<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn loopback(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let bytes = *walk.rest.header::<4>(Layer::Link)?;
     let little = u32::from_le_bytes(bytes);
     let family = if little > MAX_FAMILY { u32::from_be_bytes(bytes) } else { little };
@@ -18,21 +18,21 @@ pub(crate) fn loopback<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard>
 }
 
 /// Linux cooked capture (LINKTYPE_LINUX_SLL).
-pub(crate) fn sll<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn sll(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [_, _, device0, device1, .., kind0, kind1] = *walk.rest.header::<16>(Layer::Link)?;
     let device = u16::from_be_bytes([device0, device1]);
     payload(walk, device, u16::from_be_bytes([kind0, kind1]))
 }
 
 /// Linux cooked capture, version 2 (LINKTYPE_LINUX_SLL2).
-pub(crate) fn sll2<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn sll2(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [kind0, kind1, _, _, _, _, _, _, device0, device1, ..] =
         *walk.rest.header::<20>(Layer::Link)?;
     let device = u16::from_be_bytes([device0, device1]);
     payload(walk, device, u16::from_be_bytes([kind0, kind1]))
 }
 
-fn payload<'a>(walk: &mut Walk<'a, '_>, device: u16, kind: u16) -> Result<Step<'a>, Discard> {
+fn payload(walk: &mut Walk<'_, '_>, device: u16, kind: u16) -> Result<Step, Discard> {
     match (device, kind) {
         (ARPHRD_NETLINK, _) => Err(Discard::NotIp(NotIp::Other)),
         (ARPHRD_RADIOTAP, _) => link::wireless::radiotap(walk),

@@ -18,7 +18,7 @@ mod protocol {
 
 /// A PPP packet, with the address and control bytes of HDLC framing or without (RFC 1661,
 /// RFC 1662).
-pub(crate) fn ppp<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn ppp(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     if walk.rest.peek() == Some(&ALL_STATIONS) {
         walk.rest.header::<2>(Layer::Link)?;
     }
@@ -42,7 +42,7 @@ pub(crate) fn ppp<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// PPP in HDLC-like framing, or Cisco HDLC, told by the address byte.
-pub(crate) fn hdlc<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn hdlc(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     match walk.rest.peek() {
         Some([0x0f | 0x8f, 0x00]) => cisco_hdlc(walk),
         _ => ppp(walk),
@@ -50,13 +50,13 @@ pub(crate) fn hdlc<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// PPP behind a byte that says whether the packet was sent or received.
-pub(crate) fn with_direction<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn with_direction(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     walk.rest.header::<1>(Layer::Link)?;
     ppp(walk)
 }
 
 /// Cisco HDLC: address, control, EtherType.
-pub(crate) fn cisco_hdlc<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn cisco_hdlc(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [_, _, kind0, kind1] = *walk.rest.header(Layer::Link)?;
     match u16::from_be_bytes([kind0, kind1]) {
         // Keep-alives (SLARP) and CDP.
@@ -66,7 +66,7 @@ pub(crate) fn cisco_hdlc<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discar
 }
 
 /// A PPPoE packet (RFC 2516, section 4).
-pub(crate) fn pppoe<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn pppoe(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [version, code, id0, id1, len0, len1] = *walk.rest.header(Layer::Tunnel)?;
     if version != 0x11 {
         return Err(Discard::Malformed(Layer::Tunnel));
@@ -81,7 +81,7 @@ pub(crate) fn pppoe<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 
 /// A multilink packet that holds a whole packet (RFC 1990, section 3; long numbers). Parts are
 /// not put together.
-fn multilink<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+fn multilink(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [flags, ..] = *walk.rest.header::<4>(Layer::Link)?;
     if flags & 0xc0 != 0xc0 {
         return Err(Discard::NotIp(NotIp::Other));
@@ -90,7 +90,7 @@ fn multilink<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// A bridged frame (RFC 3518, section 4.2): flags, media type.
-fn bridging<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+fn bridging(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [flags, media] = *walk.rest.header(Layer::Link)?;
     let has_lan_id = flags & 0x40 != 0;
     if has_lan_id {

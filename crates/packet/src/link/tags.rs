@@ -8,7 +8,7 @@ use crate::tunnel;
 use crate::walk::{Next, Step, Walk};
 
 /// A MACsec tag (IEEE 802.1AE, section 9.3); what is only authenticated follows in the clear.
-pub(crate) fn macsec<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn macsec(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [control, ..] = *walk.rest.header::<6>(Layer::Link)?;
     let has_channel = control & 0x20 != 0;
     if has_channel {
@@ -23,14 +23,14 @@ pub(crate) fn macsec<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// A provider backbone service tag (IEEE 802.1ah): the customer's frame follows.
-pub(crate) fn provider_backbone<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn provider_backbone(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [_, id0, id1, id2] = *walk.rest.header(Layer::Tunnel)?;
     walk.context.enter_tunnel(TunnelKind::Pbb, u32::from_be_bytes([0, id0, id1, id2]));
     Ok(Step::Next(Next::Ethernet))
 }
 
 /// Cisco metadata (security group tags): version, length in four bytes, options, EtherType.
-pub(crate) fn cisco_metadata<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn cisco_metadata(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [_, units] = *walk.rest.header(Layer::Link)?;
     walk.rest.take(usize::from(units) * 4, Layer::Link)?;
     let kind = u16::from_be_bytes(*walk.rest.header(Layer::Link)?);
@@ -38,13 +38,13 @@ pub(crate) fn cisco_metadata<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Di
 }
 
 /// A VN-Tag (IEEE 802.1BR's forerunner): four bytes of port numbers, EtherType.
-pub(crate) fn vn_tag<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn vn_tag(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [.., kind0, kind1] = *walk.rest.header::<6>(Layer::Link)?;
     Ok(Step::Next(Next::EtherType(u16::from_be_bytes([kind0, kind1]))))
 }
 
 /// A network service header (RFC 8300, section 2).
-pub(crate) fn nsh<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn nsh(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [_, len, _, next, id0, id1, id2, _] = *walk.rest.header(Layer::Tunnel)?;
     let Some(context_len) = (usize::from(len & 0x3f) * 4).checked_sub(8) else {
         return Err(Discard::Malformed(Layer::Tunnel));
@@ -55,7 +55,7 @@ pub(crate) fn nsh<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// What the next protocol field of NSH and VXLAN-GPE announces (IANA, "NSH Next Protocol").
-pub(crate) fn by_next_protocol<'a>(walk: &mut Walk<'a, '_>, next: u8) -> Result<Step<'a>, Discard> {
+pub(crate) fn by_next_protocol(walk: &mut Walk<'_, '_>, next: u8) -> Result<Step, Discard> {
     match next {
         1 => Ok(Step::Next(Next::Ipv4)),
         2 => Ok(Step::Next(Next::Ipv6)),

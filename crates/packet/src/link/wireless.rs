@@ -22,12 +22,12 @@ mod flag {
 }
 
 /// An 802.11 frame.
-pub(crate) fn ieee802_11<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn ieee802_11(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     frame(walk, Padding::None)
 }
 
 /// A radiotap header (radiotap.org): version, padding, length, presence bits, fields.
-pub(crate) fn radiotap<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn radiotap(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let Some(&[version, _, len0, len1]) = walk.rest.peek::<4>() else {
         return Err(walk.rest.missing(8, Layer::Link));
     };
@@ -40,7 +40,7 @@ pub(crate) fn radiotap<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard>
 }
 
 /// A Prism header, or the AVS header that later drivers sent under the same number.
-pub(crate) fn prism<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn prism(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let Some(&[m0, m1, m2, m3, l0, l1, l2, l3]) = walk.rest.peek::<8>() else {
         return Err(walk.rest.missing(8, Layer::Link));
     };
@@ -56,7 +56,7 @@ pub(crate) fn prism<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// An AVS header: magic, length, fields.
-pub(crate) fn avs<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn avs(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let Some(&[_, _, _, _, l0, l1, l2, l3]) = walk.rest.peek::<8>() else {
         return Err(walk.rest.missing(8, Layer::Link));
     };
@@ -65,7 +65,7 @@ pub(crate) fn avs<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
     ieee802_11(walk)
 }
 
-fn frame<'a>(walk: &mut Walk<'a, '_>, padding: Padding) -> Result<Step<'a>, Discard> {
+fn frame(walk: &mut Walk<'_, '_>, padding: Padding) -> Result<Step, Discard> {
     let Some(&[kind, flags]) = walk.rest.peek::<2>() else {
         return Err(walk.rest.missing(2, Layer::Link));
     };

@@ -6,7 +6,7 @@ use crate::discard::{Discard, Layer, NotIp};
 use crate::walk::{Next, Step, Walk};
 
 /// A netfilter log message: family, version, resource, then fields; the packet is one of them.
-pub(crate) fn nflog<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn nflog(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [_, version, ..] = *walk.rest.header::<4>(Layer::Link)?;
     if version != 0 {
         return Err(Discard::Malformed(Layer::Link));
@@ -32,7 +32,7 @@ pub(crate) fn nflog<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// A per-packet information header (PPI): version, flags, length, link type of the frame.
-pub(crate) fn ppi<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn ppi(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [_, _, len0, len1, t0, t1, t2, t3] = *walk.rest.header(Layer::Link)?;
     let len = usize::from(u16::from_le_bytes([len0, len1]));
     let Some(fields) = len.checked_sub(8) else {
@@ -43,7 +43,7 @@ pub(crate) fn ppi<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// Apple's PKTAP header, version 1 or 2 (bsd/net/pktap.h).
-pub(crate) fn pktap<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn pktap(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let Some(fixed) = walk.rest.peek::<PKTAP_V2>() else {
         return Err(walk.rest.missing(PKTAP_V2, Layer::Link));
     };

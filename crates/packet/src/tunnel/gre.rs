@@ -25,7 +25,7 @@ mod kind {
 }
 
 /// A GRE header with all its options.
-pub(crate) fn gre<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn gre(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [f0, f1, k0, k1] = *walk.rest.header(Layer::Tunnel)?;
     let flags = u16::from_be_bytes([f0, f1]);
     let kind = u16::from_be_bytes([k0, k1]);
@@ -75,7 +75,7 @@ fn source_routes(walk: &mut Walk<'_, '_>) -> Result<(), Discard> {
 }
 
 /// PPTP's GRE, version 1: payload length and call number in place of the key.
-fn pptp<'a>(walk: &mut Walk<'a, '_>, flags: u16) -> Result<Step<'a>, Discard> {
+fn pptp(walk: &mut Walk<'_, '_>, flags: u16) -> Result<Step, Discard> {
     let [len0, len1, call0, call1] = *walk.rest.header(Layer::Tunnel)?;
     if flags & flag::SEQUENCE == 0 {
         // An acknowledgment alone.
@@ -91,7 +91,7 @@ fn pptp<'a>(walk: &mut Walk<'a, '_>, flags: u16) -> Result<Step<'a>, Discard> {
 }
 
 /// An ERSPAN header of type II or III (draft-foschiano-erspan): the mirrored frame follows.
-fn erspan<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+fn erspan(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let [version, _, session0, session1, ..] = *walk.rest.header::<8>(Layer::Tunnel)?;
     let session = u32::from(u16::from_be_bytes([session0, session1]) & 0x03ff);
     walk.context.enter_tunnel(TunnelKind::Erspan, session);
@@ -114,7 +114,7 @@ fn erspan<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// A redirected packet, with the header that version 2 of WCCP added or without.
-fn wccp<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+fn wccp(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let starts_with_ip = matches!(walk.rest.peek(), Some([first]) if first >> 4 == 4);
     if !starts_with_ip {
         walk.rest.header::<4>(Layer::Tunnel)?;

@@ -32,7 +32,7 @@ pub(crate) fn l2tp_over_udp(walk: &mut Walk<'_, '_>) -> Result<Next, Discard> {
 }
 
 /// L2TP version 3 over IP (RFC 3931, section 4.1.1).
-pub(crate) fn l2tp_over_ip<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn l2tp_over_ip(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     version_3(walk).map(Step::Next)
 }
 

@@ -8,7 +8,7 @@ use crate::walk::{Next, Step, Walk};
 
 /// A label stack: any number of labels, then IP, or an Ethernet pseudowire with a control word
 /// (RFC 4448) or without. The tunnel's number is the last label.
-pub(crate) fn mpls<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+pub(crate) fn mpls(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let label = loop {
         let [l0, l1, l2, _] = *walk.rest.header(Layer::Tunnel)?;
         let is_last = l2 & 0x01 != 0;
@@ -34,7 +34,7 @@ pub(crate) fn mpls<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
 }
 
 /// What starts with a zero: a control word, or an Ethernet address.
-fn pseudowire<'a>(walk: &mut Walk<'a, '_>) -> Result<Step<'a>, Discard> {
+fn pseudowire(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     let without_word = guess::is_ethernet(walk.rest);
     let mut behind_word = walk.rest;
     behind_word.header::<4>(Layer::Tunnel)?;
