@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what building (build) or testing (test) needs and is missing: libpcap's headers, a C
-# compiler and, for tests, nothing more yet. Says plainly what to do where it cannot.
+# compiler and, for tests, Python and a C++ compiler (libFuzzer). Says plainly what to do where it
+# cannot.
 set -eu
 
 purpose=${1:-build}
@@ -9,6 +10,10 @@ missing() {
     need=""
     command -v cc >/dev/null 2>&1 || need="$need compiler"
     printf '#include <pcap/pcap.h>\n' | cc -E - >/dev/null 2>&1 || need="$need libpcap"
+    if [ "$purpose" = test ]; then
+        command -v python3 >/dev/null 2>&1 || need="$need python3"
+        command -v c++ >/dev/null 2>&1 || need="$need c++"
+    fi
     printf '%s' "$need"
 }
 
@@ -32,11 +37,11 @@ fi
 echo "install-deps: installing for $purpose:$(missing)"
 if command -v apt-get >/dev/null 2>&1; then
     as_root apt-get update -qq
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev libpcap-dev >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc g++ libc6-dev libpcap-dev python3 >/dev/null
 elif command -v dnf >/dev/null 2>&1; then
-    as_root dnf install -y -q gcc libpcap-devel
+    as_root dnf install -y -q gcc gcc-c++ libpcap-devel python3
 elif command -v brew >/dev/null 2>&1; then
-    brew install --quiet libpcap
+    brew install --quiet libpcap python3
     echo "install-deps: the compiler comes with: xcode-select --install"
 else
     echo "install-deps: neither apt-get, dnf nor brew is here: install a C compiler and libpcap with its headers (libpcap-dev, libpcap-devel), then run make again" >&2
