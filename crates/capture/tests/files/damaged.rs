@@ -178,8 +178,13 @@ proptest! {
         }
         let whole = if pcapng { blocks.bytes } else { plain.bytes };
         let expected = read(&whole);
-        let cut = 48 + keep.index(whole.len() - 47);
-        let (frames, _) = drain(&mut open(&whole[..cut.min(whole.len())]).unwrap());
+        let cut = keep.index(whole.len() + 1);
+        let frames = match open(&whole[..cut]) {
+            Ok(mut source) => drain(&mut source).0,
+            // Cut inside the header of the file, or of its first blocks.
+            Err(_) => Vec::new(),
+        };
+        prop_assert!(cut < whole.len() || frames.len() == expected.len());
         prop_assert_eq!(&frames[..], &expected[..frames.len()]);
     }
 }
