@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dwell_flow::{FlowConfig, FlowTable, Update};
 use dwell_packet::{
-    Encapsulation, Endpoint, FiveTuple, IpFacts, Pdu, Scope, TcpFlags, TcpHeader, Timestamp,
+    Encapsulation, Endpoint, FiveTuple, IpFacts, Pdu, Processes, Scope, TcpFlags, TcpHeader, Timestamp,
     Transport, TransportHeader,
 };
 
@@ -121,6 +121,7 @@ impl Flows {
             ip: IpFacts::default(),
             link: None,
             encapsulation: Encapsulation::default(),
+            processes: Processes::default(),
         };
         self.table.update(&pdu, Scope::default(), self.ordinal)
     }

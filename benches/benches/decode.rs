@@ -42,6 +42,7 @@ fn frame(bytes: &[u8]) -> Frame<'_> {
         bytes,
         wire_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
         number: 1,
+        processes: dwell_packet::Processes::default(),
     }
 }
 

@@ -71,6 +71,7 @@ mod suite {
             bytes: &frame.bytes,
             wire_len: frame.wire_len,
             number: 1,
+            processes: dwell_packet::Processes::default(),
         }
     }
 

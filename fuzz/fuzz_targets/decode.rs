@@ -27,6 +27,7 @@ fuzz_target!(|input: Input<'_>| {
         bytes: input.bytes,
         wire_len: input.wire_len.unwrap_or(len),
         number: 1,
+        processes: dwell_packet::Processes::default(),
     };
     let mut decoder = Decoder::new(DecodeConfig::default());
     if let Ok(pdu) = decoder.decode(frame) {

@@ -26,6 +26,7 @@ fuzz_target!(|pieces: Vec<Piece<'_>>| {
             bytes: &bytes,
             wire_len: u32::try_from(bytes.len()).unwrap(),
             number,
+            processes: dwell_packet::Processes::default(),
         };
         if let Ok(pdu) = decoder.decode(frame) {
             assert!(pdu.payload.len() <= 65_535);

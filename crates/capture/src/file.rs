@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use dwell_packet::{Frame, LinkType};
+use dwell_packet::{Frame, LinkType, Processes};
 
 use crate::compression::{Compression, decompress};
 use crate::error::{CaptureError, Fault, Place};
@@ -183,6 +183,10 @@ impl FileSource {
             bytes: bytes.get(record.header..end).unwrap_or_default(),
             wire_len: record.wire_len,
             number: self.frames,
+            processes: match &self.format {
+                Format::Pcapng(pcapng) => pcapng.processes(record),
+                Format::Pcap(_) => Processes::default(),
+            },
         }
     }
 

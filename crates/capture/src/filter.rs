@@ -96,7 +96,8 @@ mod tests {
 
     fn frame(link_type: LinkType, bytes: &[u8]) -> Frame<'_> {
         let wire_len = u32::try_from(bytes.len()).unwrap();
-        Frame { ts: Timestamp::ZERO, link_type, bytes, wire_len, number: 1 }
+        let processes = dwell_packet::Processes::default();
+        Frame { ts: Timestamp::ZERO, link_type, bytes, wire_len, number: 1, processes }
     }
 
     #[test]

@@ -145,6 +145,8 @@ impl Pcap {
             header: header_len,
             captured,
             total,
+            processes: [None; 2],
+            heading: None,
         }))
     }
 

@@ -1,6 +1,6 @@
 //! The pcapng format (draft-ietf-opsawg-pcapng). Knows blocks, not what frames hold.
 
-use dwell_packet::{LinkType, Timestamp};
+use dwell_packet::{Heading, LinkType, Process, Processes, Timestamp};
 
 use crate::error::{Fault, Place};
 use crate::record::{ByteOrder, MAX_CAPTURED, Record};
@@ -11,10 +11,26 @@ const INTERFACE_DESCRIPTION: u32 = 1;
 const OLD_PACKET: u32 = 2;
 const SIMPLE_PACKET: u32 = 3;
 const ENHANCED_PACKET: u32 = 6;
+/// Apple's process information block (pcap/pcap-ng.h of Apple's libpcap).
+const PROCESS_INFORMATION: u32 = 0x8000_0001;
 
 const OPTION_END: u16 = 0;
 const OPTION_TSRESOL: u16 = 9;
 const OPTION_TSOFFSET: u16 = 14;
+/// Of a process information block.
+const OPTION_PROCESS_NAME: u16 = 2;
+const OPTION_PROCESS_PATH: u16 = 3;
+/// Of an enhanced packet block: places of process information blocks in the section.
+const OPTION_FLAGS: u16 = 2;
+const OPTION_OWNER: u16 = 0x8001;
+const OPTION_EFFECTIVE: u16 = 0x8003;
+
+/// Processes kept of one section, in order; later ones are not named. 20 MB at the most.
+const MAX_PROCESSES: usize = 16_384;
+
+/// Longest name and path kept of a process, in bytes (`PATH_MAX` of macOS).
+const MAX_PROCESS_NAME: usize = 255;
+const MAX_PROCESS_PATH: usize = 1024;
 
 /// Type and length before a block's body, and the length again after it, in bytes.
 const BLOCK_FRAME: u32 = 12;
@@ -33,6 +49,8 @@ const MAX_INTERFACES: usize = 65_536;
 pub(crate) struct Pcapng {
     order: ByteOrder,
     interfaces: Vec<Interface>,
+    /// Processes of the section, in the order of their blocks.
+    processes: Vec<Process>,
     blocks: u64,
     /// Time of the last frame: simple packet blocks carry none.
     last: Timestamp,
@@ -86,6 +104,7 @@ impl Pcapng {
         let mut pcapng = Self {
             order: ByteOrder::Little,
             interfaces: Vec::new(),
+            processes: Vec::new(),
             blocks: 0,
             last: Timestamp::ZERO,
         };
@@ -101,6 +120,13 @@ impl Pcapng {
     /// Link types of the interfaces described so far in this section.
     pub(crate) fn link_types(&self) -> impl Iterator<Item = LinkType> {
         self.interfaces.iter().map(|interface| interface.link_type)
+    }
+
+    /// The processes behind a frame of the current section.
+    pub(crate) fn processes(&self, record: Record) -> Processes<'_> {
+        let [owner, effective] =
+            record.processes.map(|place| place.and_then(|place| self.processes.get(place)));
+        Processes { owner, effective, heading: record.heading }
     }
 
     /// The block that comes next.
@@ -161,12 +187,18 @@ impl Pcapng {
         let end = usize::try_from(looked_at.min(block.total - 4)).unwrap_or_default();
         let body = window.bytes().get(8..end).unwrap_or_default();
         match block.kind {
-            SECTION_HEADER => self.interfaces.clear(),
+            SECTION_HEADER => {
+                self.interfaces.clear();
+                self.processes.clear();
+            }
             INTERFACE_DESCRIPTION if self.interfaces.len() >= MAX_INTERFACES => {
                 let reason = format!("more than {MAX_INTERFACES} interfaces");
                 return Err(self.damaged(window, reason));
             }
             INTERFACE_DESCRIPTION => self.interfaces.push(interface(self.order, body)),
+            PROCESS_INFORMATION if self.processes.len() < MAX_PROCESSES => {
+                self.processes.push(process(self.order, body));
+            }
             _ => {}
         }
         let start = window.offset();
@@ -219,6 +251,14 @@ impl Pcapng {
             let reason = format!("captured length {captured} exceeds the block's {room}");
             return Err(self.damaged(window, reason));
         }
+        let behind = usize::try_from(captured.next_multiple_of(4).saturating_add(header));
+        let options = bytes.get(behind.unwrap_or(total)..total.saturating_sub(4));
+        let (processes, heading) = match options {
+            Some(options) if block.kind == ENHANCED_PACKET && !self.processes.is_empty() => {
+                owners(self.order, options)
+            }
+            Some(_) | None => ([None; 2], None),
+        };
         self.last = ts;
         self.blocks += 1;
         Ok(Record {
@@ -228,6 +268,8 @@ impl Pcapng {
             header: usize::try_from(header).unwrap_or_default(),
             captured: usize::try_from(captured).unwrap_or_default(),
             total,
+            processes,
+            heading,
         })
     }
 
@@ -292,22 +334,72 @@ fn clock_unit(resolution: u8) -> ClockUnit {
     }
 }
 
+/// Options one after the other; those that break off, and the end option, end the list.
+struct Options<'a> {
+    order: ByteOrder,
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let [_, _, _, _, body @ ..] = self.rest else { return None };
+        let code = self.order.u16_at(self.rest, 0);
+        let len = usize::from(self.order.u16_at(self.rest, 2));
+        let value = body.get(..len)?;
+        self.rest = body.get(len.next_multiple_of(4)..).unwrap_or_default();
+        (code != OPTION_END).then_some((code, value))
+    }
+}
+
+/// A process from its block's body.
+fn process(order: ByteOrder, body: &[u8]) -> Process {
+    let mut process = Process { pid: order.u32_at(body, 0), ..Process::default() };
+    let rest = body.get(4..).unwrap_or_default();
+    for (code, value) in (Options { order, rest }) {
+        let text = value.split(|&byte| byte == 0).next().unwrap_or_default();
+        match code {
+            OPTION_PROCESS_NAME => {
+                process.name = text.get(..MAX_PROCESS_NAME).unwrap_or(text).to_vec();
+            }
+            OPTION_PROCESS_PATH => {
+                process.path = text.get(..MAX_PROCESS_PATH).unwrap_or(text).to_vec();
+            }
+            _ => {}
+        }
+    }
+    process
+}
+
+/// Places of the owner and the effective process, and the way, from a packet's options.
+fn owners(order: ByteOrder, options: &[u8]) -> ([Option<usize>; 2], Option<Heading>) {
+    let [mut owner, mut effective] = [None; 2];
+    let mut heading = None;
+    for (code, value) in (Options { order, rest: options }) {
+        let place = (value.len() >= 4).then(|| usize::try_from(order.u32_at(value, 0)).ok());
+        match code {
+            OPTION_FLAGS => heading = Heading::of_bits(order.u32_at(value, 0)),
+            OPTION_OWNER => owner = place.flatten(),
+            OPTION_EFFECTIVE => effective = place.flatten(),
+            _ => {}
+        }
+    }
+    ([owner, effective], heading)
+}
+
 /// An interface from its description's body; options that break off end the list.
 fn interface(order: ByteOrder, body: &[u8]) -> Interface {
     let mut clock = Clock::MICROSECONDS;
-    let mut options = body.get(8..).unwrap_or_default();
-    while options.len() >= 4 {
-        let (code, len) = (order.u16_at(options, 0), usize::from(order.u16_at(options, 2)));
-        let Some(value) = options.get(4..4 + len) else { break };
+    let rest = body.get(8..).unwrap_or_default();
+    for (code, value) in (Options { order, rest }) {
         match code {
-            OPTION_END => break,
             OPTION_TSRESOL => {
                 clock.unit = value.first().map_or(clock.unit, |&byte| clock_unit(byte));
             }
             OPTION_TSOFFSET => clock.offset_s = order.i64_at(value, 0),
             _ => {}
         }
-        options = options.get(4 + len.next_multiple_of(4)..).unwrap_or_default();
     }
     Interface {
         link_type: LinkType(u32::from(order.u16_at(body, 0))),

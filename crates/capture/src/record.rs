@@ -1,6 +1,6 @@
 //! What every capture format says of one frame, and its byte order. Knows no format.
 
-use dwell_packet::{LinkType, Timestamp};
+use dwell_packet::{Heading, LinkType, Timestamp};
 
 /// The longest frame that is read, in bytes: a stray super-frame passes, the rubbish of a damaged
 /// header does not. libpcap stops at 262,144.
@@ -19,6 +19,10 @@ pub(crate) struct Record {
     pub(crate) captured: usize,
     /// Bytes of the whole record.
     pub(crate) total: usize,
+    /// The processes behind it, by their place in the section: owner and effective.
+    pub(crate) processes: [Option<usize>; 2],
+    /// Which way the frame went, where that is noted with its processes.
+    pub(crate) heading: Option<Heading>,
 }
 
 /// The byte order of a file or section.

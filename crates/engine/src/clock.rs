@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dwell_packet::{Frame, LinkType, Timestamp};
+use dwell_packet::{Frame, Heading, LinkType, Process, Processes, Timestamp};
 
 /// A step ahead larger than this needs a second packet to confirm it: one frame with a damaged
 /// time stamp must not expire every flow.
@@ -36,6 +36,9 @@ pub(crate) struct WaitingFrame {
     bytes: Vec<u8>,
     wire_len: u32,
     number: u64,
+    owner: Option<Process>,
+    effective: Option<Process>,
+    heading: Option<Heading>,
 }
 
 impl WaitingFrame {
@@ -46,6 +49,9 @@ impl WaitingFrame {
             bytes: frame.bytes.to_vec(),
             wire_len: frame.wire_len,
             number: frame.number,
+            owner: frame.processes.owner.cloned(),
+            effective: frame.processes.effective.cloned(),
+            heading: frame.processes.heading,
         }
     }
 
@@ -57,6 +63,11 @@ impl WaitingFrame {
             bytes: &self.bytes,
             wire_len: self.wire_len,
             number: self.number,
+            processes: Processes {
+                owner: self.owner.as_ref(),
+                effective: self.effective.as_ref(),
+                heading: self.heading,
+            },
         }
     }
 }
@@ -129,6 +140,7 @@ mod tests {
                 bytes: &[],
                 wire_len: 0,
                 number,
+                processes: Processes::default(),
             };
             let (waited, this) = clock.admit(frame);
             admitted.extend(waited.iter().map(|waiting| second(waiting.frame())));

@@ -34,6 +34,7 @@ fn feed(frames: &[Owned], mut take: impl FnMut(Frame<'_>)) {
             bytes: &frame.bytes,
             wire_len: u32::try_from(frame.bytes.len()).unwrap(),
             number,
+            processes: dwell_packet::Processes::default(),
         });
     }
 }

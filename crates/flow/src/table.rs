@@ -433,7 +433,7 @@ mod tests {
     use std::time::Duration;
 
     use dwell_packet::{
-        Encapsulation, Endpoint, FiveTuple, IpFacts, TcpFlags, TcpHeader, Transport,
+        Encapsulation, Endpoint, FiveTuple, IpFacts, Processes, TcpFlags, TcpHeader, Transport,
         TransportHeader,
     };
 
@@ -471,6 +471,7 @@ mod tests {
             ip: IpFacts::default(),
             link: None,
             encapsulation: Encapsulation::default(),
+            processes: Processes::default(),
         };
         table.update(&pdu, Scope::default(), ordinal)
     }

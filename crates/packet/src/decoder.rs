@@ -8,7 +8,7 @@ use crate::fragment::Fragment;
 use crate::peek::peek;
 use crate::span::Span;
 use crate::walk::{Context, End, Next, Walk};
-use crate::{Frame, Pdu};
+use crate::{Frame, Pdu, Process, Processes};
 
 /// Takes frames in and gives their TCP segments and UDP datagrams out.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub struct Decoder {
     defragmenter: Defragmenter,
     /// The datagram that the last frame completed.
     whole: Option<Whole>,
+    /// Owner and effective process of the last frame that had a PKTAP header.
+    noted: [Process; 2],
     counters: DecodeCounters,
 }
 
@@ -28,6 +30,7 @@ impl Decoder {
             tunnels: UdpTunnels::new(&config),
             defragmenter: Defragmenter::new(config.defragmentation),
             whole: None,
+            noted: Default::default(),
             counters: DecodeCounters::default(),
         }
     }
@@ -70,7 +73,7 @@ impl Decoder {
         let wire_len = usize::try_from(frame.wire_len).unwrap_or(usize::MAX);
         let span = Span::new(frame.bytes, wire_len);
         let mut walk = Walk::new(span, Context::of(&frame), &self.tunnels);
-        let outcome = match walk.run(Next::Link(frame.link_type)) {
+        let mut outcome = match walk.run(Next::Link(frame.link_type)) {
             Ok(End::Segment(segment)) => walk.pdu(segment),
             Ok(End::Fragment(part)) => {
                 let fragment = walk.fragment(part);
@@ -81,8 +84,30 @@ impl Decoder {
             }
             Err(discard) => Err(discard),
         };
+        if let Ok(pdu) = &mut outcome {
+            pdu.processes = processes(&mut self.noted, &walk, frame.processes);
+        }
         self.counters.count(outcome.as_ref().map_err(|discard| *discard));
         outcome
+    }
+}
+
+/// The processes that a PKTAP header noted, else those noted beside the frame.
+fn processes<'a>(
+    noted: &'a mut [Process; 2],
+    walk: &Walk<'_, '_>,
+    beside: Processes<'a>,
+) -> Processes<'a> {
+    let Some(found) = walk.processes else { return beside };
+    for (kept, seen) in noted.iter_mut().zip([found.owner, found.effective]) {
+        let (pid, name) = seen.unwrap_or_default();
+        kept.set(pid, name);
+    }
+    let [owner, effective] = noted;
+    Processes {
+        owner: found.owner.is_some().then_some(owner),
+        effective: found.effective.is_some().then_some(effective),
+        heading: found.heading,
     }
 }
 

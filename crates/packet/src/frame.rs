@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Timestamp;
+use crate::{Processes, Timestamp};
 
 /// One captured frame, borrowed from its source.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,8 @@ pub struct Frame<'a> {
     pub wire_len: u32,
     /// Position in its source, from 1 (Wireshark's frame number).
     pub number: u64,
+    /// The processes behind it, where the capture file notes them beside the frame.
+    pub processes: Processes<'a>,
 }
 
 /// A link-layer header type (<https://www.tcpdump.org/linktypes.html>), kept as its number so

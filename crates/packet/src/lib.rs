@@ -17,6 +17,7 @@ mod ip;
 mod link;
 mod pdu;
 mod peek;
+mod process;
 mod span;
 mod time;
 mod transport;
@@ -35,5 +36,6 @@ pub use pdu::{
     Encapsulation, IpFacts, LinkAddresses, MAX_VLANS, MacAddress, Pdu, TcpFlags, TcpHeader,
     TransportHeader, Tunnel, TunnelKind,
 };
+pub use process::{Heading, Process, Processes};
 pub use time::Timestamp;
 pub use tuple::{Direction, Endpoint, FiveTuple, FlowKey, PerDirection, Scope, Transport};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::{FiveTuple, Timestamp};
+use crate::{FiveTuple, Processes, Timestamp};
 
 /// The VLAN identifier in a tag (IEEE 802.1Q, section 9.6); the bits above are its priority.
 const VLAN_ID: u16 = 0x0fff;
@@ -37,6 +37,8 @@ pub struct Pdu<'a> {
     pub link: Option<LinkAddresses>,
     /// What the packet was wrapped in.
     pub encapsulation: Encapsulation,
+    /// The processes behind it, where the capture notes them (Apple's PKTAP and pcapng).
+    pub processes: Processes<'a>,
 }
 
 /// Fields of a transport header.

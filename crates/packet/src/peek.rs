@@ -100,6 +100,7 @@ impl<'a> Start<'_, 'a> {
                 dst: MacAddress(field(self.link, 0)),
             }),
             encapsulation: self.encapsulation,
+            processes: self.frame.processes,
         })
     }
 }

@@ -5,7 +5,9 @@ use etherparse::{TcpHeaderSlice, UdpHeader, UdpHeaderSlice};
 use crate::discard::{Discard, Layer};
 use crate::span::Span;
 use crate::walk::{End, IpHeader, Step, Walk};
-use crate::{Endpoint, FiveTuple, Pdu, TcpFlags, TcpHeader, Transport, TransportHeader, tunnel};
+use crate::{
+    Endpoint, FiveTuple, Pdu, Processes, TcpFlags, TcpHeader, Transport, TransportHeader, tunnel,
+};
 
 /// TCP header length without options, in bytes.
 const TCP_HEADER: usize = 20;
@@ -94,6 +96,7 @@ impl<'a> Walk<'a, '_> {
             ip: facts,
             link: self.context.link,
             encapsulation: self.context.encapsulation,
+            processes: Processes::default(),
         })
     }
 }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use crate::config::UdpTunnels;
 use crate::discard::Discard;
 use crate::fragment::Part;
+use crate::process::PktapProcesses;
 use crate::span::Span;
 use crate::transport::Segment;
 use crate::{
@@ -90,6 +91,8 @@ pub(crate) struct Walk<'a, 'c> {
     pub(crate) rest: Span<'a>,
     pub(crate) context: Context,
     pub(crate) tunnels: &'c UdpTunnels,
+    /// What a PKTAP header said of processes.
+    pub(crate) processes: Option<PktapProcesses<'a>>,
     /// The innermost datagram that was taken for a tunnel.
     fallback: Option<(Span<'a>, Context)>,
 }
@@ -118,7 +121,7 @@ impl Context {
 impl<'a, 'c> Walk<'a, 'c> {
     /// A walk that has not begun.
     pub(crate) const fn new(rest: Span<'a>, context: Context, tunnels: &'c UdpTunnels) -> Self {
-        Self { rest, context, tunnels, fallback: None }
+        Self { rest, context, tunnels, processes: None, fallback: None }
     }
 
     /// Walks from `next` on to the end.

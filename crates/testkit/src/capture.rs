@@ -70,6 +70,7 @@ impl Capture {
             bytes: &frame.bytes,
             wire_len: frame.wire_len,
             number,
+            processes: dwell_packet::Processes::default(),
         })
     }
 

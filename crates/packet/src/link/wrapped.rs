@@ -1,8 +1,9 @@
 //! Headers that capture systems put before a whole frame or packet: NFLOG, PPI, PKTAP. Knows
-//! where the inner frame starts, not what else was noted.
+//! where the inner frame starts and which process PKTAP notes, not what else was noted.
 
 use crate::LinkType;
 use crate::discard::{Discard, Layer, NotIp};
+use crate::process::PktapProcesses;
 use crate::walk::{Next, Step, Walk};
 
 /// A netfilter log message: family, version, resource, then fields; the packet is one of them.
@@ -62,7 +63,12 @@ pub(crate) fn pktap(walk: &mut Walk<'_, '_>) -> Result<Step, Discard> {
     if len < PKTAP_V2 {
         return Err(Discard::Malformed(Layer::Link));
     }
-    walk.rest.take(len, Layer::Link)?;
+    let header = walk.rest.take(len, Layer::Link)?;
+    walk.processes = Some(if flags & PKTAP_FLAG_V2 != 0 {
+        PktapProcesses::of_v2(header)
+    } else {
+        PktapProcesses::of_v1(header)
+    });
     match kind {
         PKTAP_PACKET => Ok(Step::Next(Next::Link(LinkType(link_type)))),
         _ => Err(Discard::NotIp(NotIp::Control)),

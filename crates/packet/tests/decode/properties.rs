@@ -58,6 +58,7 @@ proptest! {
             bytes: &bytes,
             wire_len,
             number: 1,
+            processes: dwell_packet::Processes::default(),
         };
         if let Ok(pdu) = decoder.decode(frame) {
             let _ = pdu.transport_checksum();

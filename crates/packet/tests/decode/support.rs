@@ -103,6 +103,7 @@ pub(crate) fn cut_frame(link_type: LinkType, bytes: &[u8], captured: usize) -> F
         bytes: &bytes[..captured],
         wire_len: u32::try_from(bytes.len()).unwrap(),
         number: 1,
+        processes: dwell_packet::Processes::default(),
     }
 }
 
