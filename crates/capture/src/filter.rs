@@ -66,7 +66,7 @@ pub struct FilterError {
     source: pcap::Error,
 }
 
-fn compile(expression: &str, link_type: LinkType) -> Result<BpfProgram, FilterError> {
+pub(crate) fn compile(expression: &str, link_type: LinkType) -> Result<BpfProgram, FilterError> {
     let error =
         |source| FilterError { expression: expression.to_owned(), link_type: link_type.0, source };
     let number = i32::try_from(libpcap_number(link_type).0).unwrap_or(i32::MAX);

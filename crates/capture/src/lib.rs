@@ -1,12 +1,13 @@
 //! Where packets come from.
 //!
-//! Knows capture files: pcap and pcapng, plain or compressed. It does not look into frames: what
+//! Knows capture files (pcap and pcapng, plain or compressed) and interfaces. It does not look into frames: what
 //! is in them is `dwell-packet`'s business.
 
 mod compression;
 mod error;
 mod file;
 mod filter;
+mod live;
 mod pcap;
 mod pcapng;
 mod record;
@@ -16,3 +17,8 @@ pub use compression::Compression;
 pub use error::{CaptureError, Place};
 pub use file::{FileKind, FileSource};
 pub use filter::{Filter, FilterError};
+pub use live::{
+    Backend, Fanout, Interface, KernelCounters, LiveConfig, LiveError, LiveSet, LiveSource,
+    MIN_RING_BYTES, NicCounters, Offloads, Outgoing, Promiscuous, RETIRE, TimestampSource,
+    interfaces, nic_counters, offloads,
+};

@@ -59,6 +59,12 @@ impl Detector {
         }
     }
 
+    /// Goes on with another policy and other settings; bounds of tables stay as they were made.
+    pub fn reconfigure(&mut self, config: DetectConfig, policy: Arc<Policy>) {
+        self.config = config;
+        self.policy = policy;
+    }
+
     /// Takes in a flow that opened, or what is now better known of it; gives its session.
     ///
     /// A flow whose host, application or destination changed moves to another session. What it

@@ -46,6 +46,16 @@ impl Analytics {
         }
     }
 
+    pub(crate) fn reconfigure(
+        &mut self,
+        rules: AppRules,
+        policy: Arc<Policy>,
+        config: DetectConfig,
+    ) {
+        self.rules = rules;
+        self.detector.reconfigure(config, policy);
+    }
+
     /// Takes one event in.
     pub(crate) fn apply(&mut self, event: Event) {
         let Event { ts, flow, kind, .. } = event;

@@ -98,6 +98,18 @@ impl Clock {
         (liar, None)
     }
 
+    /// Moves the clock on by what another clock says; gives a frame that waited, if its time has
+    /// come.
+    pub(crate) fn advance(&mut self, now: Timestamp) -> Option<WaitingFrame> {
+        if self.now == Timestamp::ZERO {
+            // Nothing was seen: there is no time yet.
+            return None;
+        }
+        let come = self.waiting.as_ref().is_some_and(|waiting| waiting.ts <= now);
+        self.now = self.now.max(now);
+        if come { self.waiting.take() } else { None }
+    }
+
     /// The frame that still waits when the capture ends.
     pub(crate) fn finish(&mut self) -> Option<WaitingFrame> {
         let waiting = self.waiting.as_ref()?;
@@ -175,6 +187,25 @@ mod tests {
     fn the_last_packet_may_come_hours_later_but_not_years() {
         assert_eq!(run(&[1000, 20_000]).1, [1000, 20_000]);
         assert_eq!(run(&[1000, 9_000_000]).1, [1000, 1000]);
+    }
+
+    #[test]
+    fn another_clock_confirms_a_frame_that_waits_and_moves_time_on() {
+        let (mut clock, _) = run(&[1000]);
+        let frame = Frame {
+            ts: Timestamp::from_parts(9000, 0),
+            link_type: LinkType::ETHERNET,
+            bytes: &[],
+            wire_len: 0,
+            number: 2,
+        };
+        assert!(clock.admit(frame).1.is_none());
+        assert!(clock.advance(Timestamp::from_parts(8000, 0)).is_none());
+        let waited = clock.advance(Timestamp::from_parts(9001, 0)).unwrap();
+        assert_eq!(waited.frame().ts, Timestamp::from_parts(9000, 0));
+        assert_eq!(clock.now(), Timestamp::from_parts(9001, 0));
+        assert!(clock.advance(Timestamp::ZERO).is_none());
+        assert_eq!(clock.now(), Timestamp::from_parts(9001, 0));
     }
 
     #[test]

@@ -89,6 +89,26 @@ impl Engine {
         }
     }
 
+    /// Moves packet time on without a frame, as a live sensor does while its link is silent.
+    ///
+    /// Time-outs, updates of silent flows and judgements come due; time never goes back.
+    pub fn advance(&mut self, now: Timestamp) {
+        if let Some(waited) = self.clock.advance(now) {
+            self.process(waited.frame());
+        }
+        let second = self.clock.now().as_nanos() / 1_000_000_000;
+        if second != self.second {
+            self.second = second;
+            self.close_epoch();
+        }
+    }
+
+    /// Goes on with other rules, policy and settings of the detector. Open sessions and findings
+    /// stay; flows that were named keep their names.
+    pub fn reconfigure(&mut self, rules: AppRules, policy: Arc<Policy>, detect: DetectConfig) {
+        self.analytics.reconfigure(rules, policy, detect);
+    }
+
     /// Takes the records made since the last call.
     pub fn take_records(&mut self) -> Vec<Record> {
         self.analytics.take_records()
