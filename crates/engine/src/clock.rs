@@ -198,6 +198,7 @@ mod tests {
             bytes: &[],
             wire_len: 0,
             number: 2,
+            processes: Processes::default(),
         };
         assert!(clock.admit(frame).1.is_none());
         assert!(clock.advance(Timestamp::from_parts(8000, 0)).is_none());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dwell_attribution::{AppRules, Policy};
 use dwell_detect::{DetectConfig, Detector};
 use dwell_flow::FlowConfig;
-use dwell_packet::{DecodeConfig, DecodeCounters, Decoder, Frame};
+use dwell_packet::{DecodeConfig, DecodeCounters, Decoder, Frame, Timestamp};
 
 use crate::analytics::Analytics;
 use crate::clock::Clock;

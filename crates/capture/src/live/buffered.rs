@@ -3,7 +3,7 @@
 
 use std::os::fd::{AsRawFd as _, RawFd};
 
-use dwell_packet::{Frame, LinkType, Timestamp};
+use dwell_packet::{Frame, LinkType, Processes, Timestamp};
 use pcap::{Active, Capture, Precision};
 
 use super::{KernelCounters, LiveConfig, LiveError, Outgoing, Promiscuous, TimestampSource};
@@ -103,7 +103,14 @@ impl Buffered {
         self.next += 1;
         let bytes = self.bytes.get(one.start..one.end)?;
         let (ts, wire_len) = (one.ts, one.wire_len);
-        Some(Frame { ts, link_type: self.link_type, bytes, wire_len, number })
+        Some(Frame {
+            ts,
+            link_type: self.link_type,
+            bytes,
+            wire_len,
+            number,
+            processes: Processes::default(),
+        })
     }
 
     pub(super) fn statistics(&mut self) -> KernelCounters {

@@ -6,7 +6,7 @@ use std::mem::offset_of;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use dwell_packet::{Frame, LinkType, Timestamp};
+use dwell_packet::{Frame, LinkType, Processes, Timestamp};
 
 use super::socket::{self, BLOCK_BYTES, Mapping, TAG_BYTES};
 use super::{KernelCounters, LiveConfig, LiveError, MIN_RING_BYTES, RETIRE, program};
@@ -129,7 +129,8 @@ impl Ring {
         let end = start.saturating_add(header.captured);
         let bytes = self.bytes().get(start..end).unwrap_or_default();
         let (ts, link_type, wire_len) = (header.ts, self.link_type, header.wire_len);
-        Frame { ts, link_type, bytes, wire_len, number }
+        let processes = Processes::default();
+        Frame { ts, link_type, bytes, wire_len, number, processes }
     }
 
     /// Goes on to the next frame of the block.
