@@ -21,6 +21,9 @@ use crate::terminal;
 /// How many frames pass between two looks at the records.
 const COLLECT_EVERY: u64 = 1024;
 
+/// Lines are written once there are this many bytes of them: what a pipe takes at once.
+const WRITE_AT: usize = 1 << 16;
+
 /// Runs the command.
 ///
 /// # Errors
@@ -124,7 +127,7 @@ fn exit(args: &ReplayArgs, inputs: &Inputs, highest: Option<Level>) -> Exit {
 
 /// Where records go.
 enum Sink {
-    Eve { out: BufWriter<io::Stdout>, context: EveContext },
+    Eve { out: io::Stdout, lines: Vec<u8>, context: EveContext },
     Table(Box<Summary>),
 }
 
@@ -132,7 +135,8 @@ impl Sink {
     fn new(args: &ReplayArgs, color: Color) -> Self {
         match args.format {
             ReplayFormat::Eve => Self::Eve {
-                out: BufWriter::with_capacity(1 << 16, io::stdout()),
+                out: io::stdout(),
+                lines: Vec::with_capacity(2 * WRITE_AT),
                 context: EveContext::default(),
             },
             ReplayFormat::Table => {
@@ -148,17 +152,23 @@ impl Sink {
         records: Vec<Record>,
         highest: &mut Option<Level>,
     ) -> anyhow::Result<()> {
+        if let Self::Eve { context, .. } = self {
+            let name = path.to_string_lossy();
+            if context.pcap_filename.as_deref() != Some(&*name) {
+                context.pcap_filename = Some(name.into_owned());
+            }
+        }
         for record in records {
             if let Record::Finding(finding) = &record {
                 *highest = (*highest).max(Some(finding.level));
             }
             match self {
-                Self::Eve { out, context } => {
-                    let name = path.to_string_lossy();
-                    if context.pcap_filename.as_deref() != Some(&*name) {
-                        context.pcap_filename = Some(name.into_owned());
+                Self::Eve { out, lines, context } => {
+                    dwell_output::append_record(lines, context, &record)?;
+                    if lines.len() >= WRITE_AT {
+                        out.write_all(lines)?;
+                        lines.clear();
                     }
-                    dwell_output::write_record(out, context, &record)?;
                 }
                 Self::Table(summary) => summary.take(record),
             }
@@ -169,9 +179,10 @@ impl Sink {
     fn finish(self, files: &[PathBuf], engine: &Engine) -> anyhow::Result<()> {
         let stats = engine.stats();
         match self {
-            Self::Eve { mut out, context } => {
+            Self::Eve { mut out, mut lines, context } => {
                 let record = Record::Stats(Box::new(stats));
-                dwell_output::write_record(&mut out, &context, &record)?;
+                dwell_output::append_record(&mut lines, &context, &record)?;
+                out.write_all(&lines)?;
                 out.flush()?;
             }
             Self::Table(summary) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dwell_attribution::{Attribution, Destination, Evidence, HostRef, NameSource, Opening};
 use dwell_detect::{FlowFacts, NameLookup, SessionId, Visibility};
-use dwell_flow::Conflict;
+use dwell_flow::{CommunityId, Conflict};
 use dwell_packet::{Endpoint, FiveTuple, Timestamp, Transport};
 use dwell_proto::{
     CertificateFacts, ClientHello, Fact, HttpRequest, HttpResponse, Observed, Preamble, Sender,
@@ -48,6 +48,7 @@ pub(crate) struct FlowState {
     flow: u64,
     /// Five-tuple, the side that opened the flow first.
     tuple: FiveTuple,
+    community: CommunityId,
     /// Whether the tuple had to be turned: the TLS or HTTP client shows who opened the flow.
     turned: bool,
     first_snapshot: Option<Box<FlowSnapshot>>,
@@ -121,6 +122,7 @@ impl FlowState {
         Self {
             flow,
             tuple: snapshot.tuple,
+            community: CommunityId::of(&snapshot.tuple),
             turned: false,
             first_snapshot: Some(Box::new(snapshot.clone())),
             opened: snapshot.first,
@@ -361,6 +363,7 @@ impl FlowState {
         Some(FlowIdentity {
             flow: self.flow,
             tuple: self.tuple,
+            community: self.community,
             host: self.host.clone()?,
             application: Arc::clone(self.application.as_ref()?),
             destination: self.destination.clone()?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dwell_attribution::{Attribution, Destination, HostRef, NameSource};
 use dwell_detect::{Finding, SessionEnd, SessionId, SessionSummary};
-use dwell_flow::{Conflict, EndReason, FlowCounters};
+use dwell_flow::{CommunityId, Conflict, EndReason, FlowCounters};
 use dwell_packet::{DecodeCounters, FiveTuple, Timestamp};
 use dwell_proto::{CertificateFacts, ClientHello, HttpRequest, HttpResponse, ServerHello};
 
@@ -36,6 +36,8 @@ pub struct FlowIdentity {
     pub flow: u64,
     /// Five-tuple, originator first.
     pub tuple: FiveTuple,
+    /// Its Community ID.
+    pub community: CommunityId,
     /// The site's host: the originator, or the responder where only that is local.
     pub host: HostRef,
     /// The application, as far as known.

@@ -1,5 +1,6 @@
 //! Community ID: the flow identifier that other tools share. Knows nothing of the table.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use base64::Engine as _;
@@ -9,26 +10,88 @@ use sha1::{Digest, Sha1};
 
 /// The Community ID, version 1, of a five-tuple with seed 0: `1:` and a base64 SHA-1.
 ///
+/// 30 bytes of ASCII, the same for both directions. Making one never allocates.
+///
 /// Source: Community ID flow hashing specification (Corelight), version 1.
-#[must_use]
-pub fn community_id(tuple: &FiveTuple) -> String {
-    let forward =
-        (octets(tuple.src.addr), tuple.src.port) <= (octets(tuple.dst.addr), tuple.dst.port);
-    let (first, second) = if forward { (tuple.src, tuple.dst) } else { (tuple.dst, tuple.src) };
-    let mut hash = Sha1::new();
-    hash.update([0, 0]);
-    hash.update(octets(first.addr));
-    hash.update(octets(second.addr));
-    hash.update([tuple.transport.number(), 0]);
-    hash.update(first.port.to_be_bytes());
-    hash.update(second.port.to_be_bytes());
-    format!("1:{}", STANDARD.encode(hash.finalize()))
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CommunityId([u8; Self::LEN]);
+
+impl CommunityId {
+    /// Length of the text: `1:` and the 28 characters of 20 bytes in base64.
+    pub const LEN: usize = 30;
+
+    /// The Community ID of a five-tuple.
+    #[must_use]
+    pub fn of(tuple: &FiveTuple) -> Self {
+        let src = (Octets::of(tuple.src.addr), tuple.src.port);
+        let dst = (Octets::of(tuple.dst.addr), tuple.dst.port);
+        let ((low, low_port), (high, high_port)) = (src.min(dst), src.max(dst));
+        let mut hash = Sha1::new();
+        hash.update([0, 0]);
+        hash.update(low.as_slice());
+        hash.update(high.as_slice());
+        hash.update([tuple.transport.number(), 0]);
+        hash.update(low_port.to_be_bytes());
+        hash.update(high_port.to_be_bytes());
+        let mut text = *b"1:                            ";
+        if let Some(digest) = text.get_mut(2..) {
+            // 20 bytes fill the 28 characters exactly.
+            let _ = STANDARD.encode_slice(hash.finalize(), digest);
+        }
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; Self::LEN] {
+        &self.0
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
-fn octets(addr: IpAddr) -> Vec<u8> {
-    match addr {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
+impl fmt::Display for CommunityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for CommunityId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The Community ID of a five-tuple as a `String`.
+#[must_use]
+pub fn community_id(tuple: &FiveTuple) -> String {
+    CommunityId::of(tuple).to_string()
+}
+
+/// An address as it is hashed: 4 or 16 octets.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Octets {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+impl Octets {
+    const fn of(addr: IpAddr) -> Self {
+        match addr {
+            IpAddr::V4(v4) => Self::V4(v4.octets()),
+            IpAddr::V6(v6) => Self::V6(v6.octets()),
+        }
+    }
+
+    const fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::V4(octets) => octets,
+            Self::V6(octets) => octets,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod timing;
 mod wheel;
 
 pub use burst::{BURST_SILENCE, Burst};
-pub use community::community_id;
+pub use community::{CommunityId, community_id};
 pub use config::{FlowConfig, FlowScope, Timeouts};
 pub use reassembly::{
     Conflict, Delivery, MAX_HELD_BYTES, OverlapPolicy, Reassembler, ReassemblyCounters,
@@ -22,4 +22,4 @@ pub use reassembly::{
 pub use record::{DirectionCounters, EndReason, Flow, Quality};
 pub use table::{Ended, FlowCounters, FlowId, FlowTable, Update};
 pub use tcp::{Arrival, TcpPhase};
-pub use timing::{GapHistogram, InterArrival, LogMoments, Timing};
+pub use timing::{GapHistogram, GapSummary, InterArrival, LogMoments, Timing};

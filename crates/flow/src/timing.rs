@@ -135,14 +135,46 @@ impl GapHistogram {
             if count == 0.0 {
                 continue;
             }
-            let position = index as f64 + ((wanted - below) / count).clamp(0.0, 1.0);
-            last = (position / 2.0 + f64::from(Self::FIRST_LOG2) - NANOS_LOG2).exp2();
+            last = seconds_at(index as f64 + ((wanted - below) / count).clamp(0.0, 1.0));
             if below + count >= wanted {
                 return Some(last);
             }
             below += count;
         }
         Some(last)
+    }
+
+    /// Median, 95th percentile and entropy at once: the same as [`Self::quantile_s`] and
+    /// [`Self::entropy_bits`] give, for less. `None` when empty.
+    #[must_use]
+    pub fn summary(&self) -> Option<GapSummary> {
+        let total: u64 = self.filled().map(|(_, count)| u64::from(count)).sum();
+        if total == 0 {
+            return None;
+        }
+        let total = total as f64;
+        let mut entropy_bits = 0.0;
+        let mut below = 0.0;
+        let (mut p50_s, mut p95_s) = (None, None);
+        for (index, count) in self.filled() {
+            let count = f64::from(count);
+            for (found, wanted) in [(&mut p50_s, 0.5 * total), (&mut p95_s, 0.95 * total)] {
+                if found.is_none() && below + count >= wanted {
+                    *found = Some(seconds_at(index as f64 + (wanted - below) / count));
+                }
+            }
+            below += count;
+            let share = count / total;
+            entropy_bits -= share * share.log2();
+        }
+        Some(GapSummary { p50_s: p50_s?, p95_s: p95_s?, entropy_bits })
+    }
+
+    /// The bins that are not empty. Flows are short and bins many: four are looked at at once.
+    fn filled(&self) -> impl Iterator<Item = (usize, u16)> {
+        let (fours, _) = self.bins.as_chunks::<4>();
+        let busy = fours.iter().enumerate().filter(|(_, four)| **four != [0; 4]);
+        busy.flat_map(|(at, four)| (4 * at..).zip(*four)).filter(|&(_, count)| count > 0)
     }
 
     /// Shannon entropy of the bins, in bits: 0 for a metronome, 6 at most.
@@ -152,6 +184,22 @@ impl GapHistogram {
         let share = |count: &u16| f64::from(*count) / total;
         self.bins.iter().filter(|&&count| count > 0).map(share).map(|p| -p * p.log2()).sum()
     }
+}
+
+/// What a distribution of gaps comes to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GapSummary {
+    /// Median, in seconds.
+    pub p50_s: f64,
+    /// 95th percentile, in seconds.
+    pub p95_s: f64,
+    /// Shannon entropy of the bins, in bits.
+    pub entropy_bits: f64,
+}
+
+/// The gap at a place on the histogram's scale, in bins, as seconds.
+fn seconds_at(position: f64) -> f64 {
+    (position / 2.0 + f64::from(GapHistogram::FIRST_LOG2) - NANOS_LOG2).exp2()
 }
 
 /// Gaps between arrivals of one kind: log moments, plain moments and histogram.
@@ -400,6 +448,24 @@ mod tests {
         }
         assert_eq!(timing.packets.forward.count(), 2);
         assert_eq!(timing.packets.forward.max_s(), 1.0);
+    }
+
+    proptest! {
+        #[test]
+        fn the_summary_is_what_its_parts_are(gaps in proptest::collection::vec(0_u64..1 << 45, 0..40)) {
+            let mut histogram = GapHistogram::default();
+            gaps.iter().for_each(|&gap| histogram.add(Duration::from_nanos(gap)));
+            let near = |a: f64, b: Option<f64>| b.is_some_and(|b| (a - b).abs() <= 1e-9 * b.abs());
+            match histogram.summary() {
+                None => prop_assert!(gaps.is_empty()),
+                Some(summary) => {
+                    prop_assert!(near(summary.p50_s, histogram.quantile_s(0.5)));
+                    prop_assert!(near(summary.p95_s, histogram.quantile_s(0.95)));
+                    let entropy = histogram.entropy_bits();
+                    prop_assert!((summary.entropy_bits - entropy).abs() < 1e-9);
+                }
+            }
+        }
     }
 
     #[test]

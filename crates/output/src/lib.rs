@@ -5,7 +5,8 @@
 mod escape;
 mod eve;
 mod fingerprint;
+mod json;
 
 pub use escape::{MAX_TEXT, clipped, printable};
-pub use eve::{EveContext, SCHEMA_VERSION, write_record};
+pub use eve::{EveContext, SCHEMA_VERSION, append_record, write_record};
 pub use fingerprint::{FingerprintRow, transport};

@@ -1,12 +1,14 @@
 //! `event_type: alert`: a finding with its terms, and `event_type: session`.
 
 use dwell_attribution::Verdict;
-use dwell_detect::{Finding, Level, Reason, SessionSummary};
+use dwell_detect::{Finding, Level, Reason, SessionSummary, Visibility};
 use dwell_engine::SessionRecord;
+use dwell_flow::CommunityId;
 use dwell_packet::{Endpoint, FiveTuple, Transport};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::common::{Addresses, App, Dest, Envelope, Host, Metadata, six, time};
+use super::common::{Addresses, App, Dest, Envelope, Host, Metadata};
+use super::value::{Hex64, Six, Time};
 use super::{EveContext, SCHEMA_VERSION};
 
 /// Signature number of AN0146's alerts: the analytic's number in a range of our own.
@@ -37,9 +39,9 @@ struct AlertFields<'a> {
     schema: u32,
     finding_id: &'a str,
     record: &'static str,
-    opened: String,
+    opened: Time,
     level: &'static str,
-    score: f64,
+    score: Six,
     parts: Parts,
     provisional: bool,
     policy: Policy<'a>,
@@ -49,9 +51,9 @@ struct AlertFields<'a> {
 
 #[derive(Debug, Serialize)]
 struct Parts {
-    unexpected: f64,
-    long_lived: f64,
-    irregular: f64,
+    unexpected: Six,
+    long_lived: Six,
+    irregular: Six,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,26 +67,26 @@ struct Policy<'a> {
 struct ReasonFields<'a> {
     feature: &'static str,
     part: &'static str,
-    value: f64,
+    value: Six,
     #[serde(skip_serializing_if = "Option::is_none")]
-    expected: Option<f64>,
-    weight: f64,
+    expected: Option<Six>,
+    weight: Six,
     text: &'a str,
 }
 
 /// A session as both alerts and session lines show it.
 #[derive(Debug, Serialize)]
 struct SessionFields<'a> {
-    session_id: String,
-    host: Host,
+    session_id: Hex64,
+    host: Host<'a>,
     app: App<'a>,
     dest: Dest<'a>,
-    start: String,
-    end: String,
-    duration_s: f64,
-    effective_s: f64,
-    longest_connection_s: f64,
-    idle_s: f64,
+    start: Time,
+    end: Time,
+    duration_s: Six,
+    effective_s: Six,
+    longest_connection_s: Six,
+    idle_s: Six,
     parts: u32,
     open_parts: u32,
     bytes_out: u64,
@@ -93,9 +95,10 @@ struct SessionFields<'a> {
     bursts: u64,
     shape: ShapeFields,
     lookup: &'static str,
-    visibility: Vec<&'static str>,
+    #[serde(serialize_with = "limits")]
+    visibility: Visibility,
     #[serde(skip_serializing_if = "Option::is_none")]
-    score: Option<f64>,
+    score: Option<Six>,
     #[serde(skip_serializing_if = "Option::is_none")]
     level: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,13 +108,13 @@ struct SessionFields<'a> {
 /// Gap statistics of a session: seconds for `mean_gap_s`, else dimensionless.
 #[derive(Debug, Serialize)]
 struct ShapeFields {
-    sd_ln_gap: f64,
-    burstiness: f64,
-    memory: f64,
-    coverage: f64,
-    up_share: f64,
-    server_first_share: f64,
-    mean_gap_s: f64,
+    sd_ln_gap: Six,
+    burstiness: Six,
+    memory: Six,
+    coverage: Six,
+    up_share: Six,
+    server_first_share: Six,
+    mean_gap_s: Six,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,7 +137,7 @@ struct SessionLineFields<'a> {
 /// The line of a finding.
 pub(crate) fn line<'a>(context: &'a EveContext, finding: &'a Finding) -> Line<'a> {
     let mut envelope = Envelope::new(context, "alert", finding.at);
-    envelope.addresses = Some(Addresses::new(&tuple_of(&finding.session)));
+    envelope.addresses = Some(addresses(&finding.session));
     Line {
         envelope,
         alert: alert(finding),
@@ -142,13 +145,13 @@ pub(crate) fn line<'a>(context: &'a EveContext, finding: &'a Finding) -> Line<'a
             schema: SCHEMA_VERSION,
             finding_id: finding.id.as_str(),
             record: finding.life.name(),
-            opened: time(finding.opened_at),
+            opened: Time(finding.opened_at),
             level: finding.level.name(),
-            score: six(finding.score_bits),
+            score: Six(finding.score_bits),
             parts: Parts {
-                unexpected: six(finding.parts.unexpected),
-                long_lived: six(finding.parts.long_lived),
-                irregular: six(finding.parts.irregular),
+                unexpected: Six(finding.parts.unexpected),
+                long_lived: Six(finding.parts.long_lived),
+                irregular: Six(finding.parts.irregular),
             },
             provisional: finding.provisional,
             policy: Policy {
@@ -167,7 +170,7 @@ pub(crate) fn session_line<'a>(
     record: &'a SessionRecord,
 ) -> SessionLine<'a> {
     let mut envelope = Envelope::new(context, "session", record.ts);
-    envelope.addresses = Some(Addresses::new(&tuple_of(&record.summary)));
+    envelope.addresses = Some(addresses(&record.summary));
     SessionLine {
         envelope,
         dwell: SessionLineFields {
@@ -180,13 +183,14 @@ pub(crate) fn session_line<'a>(
 }
 
 /// Host and latest destination; a session has no client port of its own, so that it is 0.
-fn tuple_of(session: &SessionSummary) -> FiveTuple {
+fn addresses(session: &SessionSummary) -> Addresses {
     let destination = &session.destination;
-    FiveTuple {
+    let tuple = FiveTuple {
         src: Endpoint { addr: session.host.addr, port: 0 },
-        dst: Endpoint { addr: session.destination.addr, port: destination.port },
+        dst: Endpoint { addr: destination.addr, port: destination.port },
         transport: Transport::Tcp,
-    }
+    };
+    Addresses::new(&tuple, CommunityId::of(&tuple))
 }
 
 fn alert(finding: &Finding) -> Alert<'_> {
@@ -216,9 +220,9 @@ fn reason(reason: &Reason) -> ReasonFields<'_> {
     ReasonFields {
         feature: reason.feature,
         part: reason.part.name(),
-        value: six(reason.value),
-        expected: reason.expected.map(six),
-        weight: six(reason.weight_bits),
+        value: Six(reason.value),
+        expected: reason.expected.map(Six),
+        weight: Six(reason.weight_bits),
         text: &reason.text,
     }
 }
@@ -226,16 +230,16 @@ fn reason(reason: &Reason) -> ReasonFields<'_> {
 fn session(session: &SessionSummary) -> SessionFields<'_> {
     let shape = &session.shape;
     SessionFields {
-        session_id: session.id.to_string(),
+        session_id: Hex64(session.id.0),
         host: Host::new(&session.host),
         app: App::new(&session.attribution),
         dest: Dest::new(&session.destination),
-        start: time(session.first),
-        end: time(session.last),
-        duration_s: six(session.duration.as_secs_f64()),
-        effective_s: six(session.effective.as_secs_f64()),
-        longest_connection_s: six(session.longest_connection.as_secs_f64()),
-        idle_s: six(session.idle.as_secs_f64()),
+        start: Time(session.first),
+        end: Time(session.last),
+        duration_s: Six(session.duration.as_secs_f64()),
+        effective_s: Six(session.effective.as_secs_f64()),
+        longest_connection_s: Six(session.longest_connection.as_secs_f64()),
+        idle_s: Six(session.idle.as_secs_f64()),
         parts: session.flows,
         open_parts: session.open_flows,
         bytes_out: session.up_bytes,
@@ -243,18 +247,23 @@ fn session(session: &SessionSummary) -> SessionFields<'_> {
         addresses: session.addresses,
         bursts: u64::from(shape.bursts),
         shape: ShapeFields {
-            sd_ln_gap: six(shape.sd_ln_gap),
-            burstiness: six(shape.burstiness),
-            memory: six(shape.memory),
-            coverage: six(shape.coverage),
-            up_share: six(shape.up_share),
-            server_first_share: six(shape.server_first_share),
-            mean_gap_s: six(shape.mean_gap_s),
+            sd_ln_gap: Six(shape.sd_ln_gap),
+            burstiness: Six(shape.burstiness),
+            memory: Six(shape.memory),
+            coverage: Six(shape.coverage),
+            up_share: Six(shape.up_share),
+            server_first_share: Six(shape.server_first_share),
+            mean_gap_s: Six(shape.mean_gap_s),
         },
         lookup: session.lookup.name(),
-        visibility: session.visibility.names().collect(),
-        score: session.score_bits.map(six),
+        visibility: session.visibility,
+        score: session.score_bits.map(Six),
         level: session.level.map(Level::name),
         policy: session.verdict.map(Verdict::name),
     }
+}
+
+/// Serialises what limits the trust in a session as a list of names.
+fn limits<S: Serializer>(visibility: &Visibility, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(visibility.names())
 }

@@ -1,21 +1,23 @@
-//! What all lines share: envelope, identity, time and number formats.
+//! What all lines share: envelope and identity.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::fmt::Display;
 
-use dwell_attribution::{Attribution, Destination, HostRef};
+use dwell_attribution::{Attribution, Candidate, Contradiction, Destination, HostRef};
 use dwell_engine::FlowIdentity;
-use dwell_flow::community_id;
+use dwell_flow::CommunityId;
 use dwell_packet::{FiveTuple, Timestamp, Transport};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::value::{Hex64, Ip, Mac, Six, Time};
 use super::{EveContext, SCHEMA_VERSION};
+use crate::json::verbatim;
 
 /// The envelope of every line.
 #[derive(Debug, Serialize)]
 pub(crate) struct Envelope<'a> {
-    pub(crate) timestamp: String,
-    pub(crate) event_type: &'static str,
+    timestamp: Time,
+    event_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) flow_id: Option<u64>,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -31,19 +33,19 @@ pub(crate) struct Envelope<'a> {
 /// Addresses, ports and what derives from them.
 #[derive(Debug, Serialize)]
 pub(crate) struct Addresses {
-    src_ip: IpAddr,
+    src_ip: Ip,
     src_port: u16,
-    dest_ip: IpAddr,
+    dest_ip: Ip,
     dest_port: u16,
     proto: &'static str,
-    community_id: String,
+    community_id: Community,
     pkt_src: &'static str,
 }
 
 impl<'a> Envelope<'a> {
     pub(crate) fn new(context: &'a EveContext, event_type: &'static str, ts: Timestamp) -> Self {
         Self {
-            timestamp: time(ts),
+            timestamp: Time(ts),
             event_type,
             flow_id: None,
             host: &context.sensor,
@@ -55,25 +57,39 @@ impl<'a> Envelope<'a> {
 
     pub(crate) fn of_flow(mut self, identity: &FlowIdentity) -> Self {
         self.flow_id = Some(identity.flow);
-        self.addresses = Some(Addresses::new(&identity.tuple));
+        self.addresses = Some(Addresses::new(&identity.tuple, identity.community));
         self
     }
 }
 
 impl Addresses {
-    pub(crate) fn new(tuple: &FiveTuple) -> Self {
+    pub(crate) fn new(tuple: &FiveTuple, community: CommunityId) -> Self {
         Self {
-            src_ip: tuple.src.addr,
+            src_ip: Ip(tuple.src.addr),
             src_port: tuple.src.port,
-            dest_ip: tuple.dst.addr,
+            dest_ip: Ip(tuple.dst.addr),
             dest_port: tuple.dst.port,
             proto: match tuple.transport {
                 Transport::Tcp => "TCP",
                 Transport::Udp => "UDP",
             },
-            community_id: community_id(tuple),
+            community_id: Community(community),
             pkt_src: "wire/pcap",
         }
+    }
+}
+
+/// A Community ID as text.
+#[derive(Debug)]
+struct Community(CommunityId);
+
+impl Serialize for Community {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut quoted = [b'"'; CommunityId::LEN + 2];
+        if let Some(inner) = quoted.get_mut(1..=CommunityId::LEN) {
+            inner.copy_from_slice(self.0.as_bytes());
+        }
+        verbatim(&quoted, serializer)
     }
 }
 
@@ -82,8 +98,8 @@ impl Addresses {
 pub(crate) struct Dwell<'a, T> {
     schema: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    session_id: Option<String>,
-    host: Host,
+    session_id: Option<Hex64>,
+    host: Host<'a>,
     app: App<'a>,
     dest: Dest<'a>,
     #[serde(flatten)]
@@ -94,7 +110,7 @@ impl<'a, T> Dwell<'a, T> {
     pub(crate) fn new(identity: &'a FlowIdentity, more: T) -> Self {
         Self {
             schema: SCHEMA_VERSION,
-            session_id: identity.session.map(|id| id.to_string()),
+            session_id: identity.session.map(|id| Hex64(id.0)),
             host: Host::new(&identity.host),
             app: App::new(&identity.application),
             dest: Dest::new(&identity.destination),
@@ -105,24 +121,24 @@ impl<'a, T> Dwell<'a, T> {
 
 /// A host.
 #[derive(Debug, Serialize)]
-pub(crate) struct Host {
-    key: String,
-    ip: IpAddr,
+pub(crate) struct Host<'a> {
+    key: Ip,
+    ip: Ip,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mac: Option<String>,
+    mac: Option<Mac>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
+    name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     os: Option<&'static str>,
 }
 
-impl Host {
-    pub(crate) fn new(host: &HostRef) -> Self {
+impl<'a> Host<'a> {
+    pub(crate) fn new(host: &'a HostRef) -> Self {
         Self {
-            key: host.id.0.to_string(),
-            ip: host.addr,
-            mac: host.mac.map(|mac| mac.to_string()),
-            name: host.name.as_ref().map(ToString::to_string),
+            key: Ip(host.id.0),
+            ip: Ip(host.addr),
+            mac: host.mac.map(Mac),
+            name: host.name.as_deref(),
             os: host.os.map(|guess| guess.os.label()),
         }
     }
@@ -134,16 +150,16 @@ pub(crate) struct App<'a> {
     name: &'a str,
     outcome: &'static str,
     category: &'static str,
-    confidence: f64,
+    confidence: Six,
     source: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stack: Option<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    candidates: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    contradictions: Vec<String>,
+    #[serde(skip_serializing_if = "<[Candidate]>::is_empty", serialize_with = "names")]
+    candidates: &'a [Candidate],
+    #[serde(skip_serializing_if = "<[Contradiction]>::is_empty", serialize_with = "sentences")]
+    contradictions: &'a [Contradiction],
 }
 
 impl<'a> App<'a> {
@@ -152,12 +168,12 @@ impl<'a> App<'a> {
             name: &app.application,
             outcome: app.outcome.name(),
             category: app.category.name(),
-            confidence: six(app.confidence),
+            confidence: Six(app.confidence),
             source: app.level.name(),
             rule: app.rule.as_deref(),
             stack: app.stack.as_deref(),
-            candidates: app.candidates.iter().map(|candidate| &*candidate.application).collect(),
-            contradictions: app.contradictions.iter().map(ToString::to_string).collect(),
+            candidates: &app.candidates,
+            contradictions: &app.contradictions,
         }
     }
 }
@@ -181,38 +197,15 @@ impl<'a> Dest<'a> {
     }
 }
 
-/// RFC 3339 with microseconds and EVE's `+0000`.
-pub(crate) fn time(ts: Timestamp) -> String {
-    let nanos = i128::from(ts.as_nanos());
-    match jiff::Timestamp::from_nanosecond(nanos) {
-        Ok(time) => time.strftime("%Y-%m-%dT%H:%M:%S.%6f+0000").to_string(),
-        Err(_) => format!("{ts}"),
-    }
+/// Serialises candidates as a list of their names.
+fn names<S: Serializer>(candidates: &[Candidate], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(candidates.iter().map(|candidate| &*candidate.application))
 }
 
-/// Six decimals, so that no line reads 3.5864000000000003.
-pub(crate) fn six(value: f64) -> f64 {
-    if value.is_finite() { (value * 1e6).round() / 1e6 } else { 0.0 }
+/// Serialises what has a text as a list of texts.
+fn sentences<S: Serializer, T: Display>(items: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(items.iter().map(ToString::to_string))
 }
 
 /// Metadata as EVE writes it: each value a list.
 pub(crate) type Metadata = BTreeMap<&'static str, Vec<String>>;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_utc_with_microseconds() {
-        assert_eq!(time(Timestamp::from_parts(0, 1_999)), "1970-01-01T00:00:00.000001+0000");
-        let day = Timestamp::from_parts(1_793_608_200, 0);
-        assert_eq!(time(day), "2026-11-02T08:30:00.000000+0000");
-        assert!(time(Timestamp::MAX).starts_with("2554-07-21T"));
-    }
-
-    #[test]
-    fn numbers_have_at_most_six_decimals() {
-        assert_eq!(serde_json::to_string(&six(3.586_400_000_000_000_3)).unwrap(), "3.5864");
-        assert_eq!(six(f64::NAN), 0.0);
-    }
-}

@@ -1,12 +1,13 @@
 //! `event_type: flow`: cumulative figures, deltas, inter-arrival times, quality.
 
 use dwell_engine::{Delta, FlowRecord, FlowSnapshot, Moment};
-use dwell_flow::{Conflict, InterArrival, TcpPhase};
+use dwell_flow::{Conflict, InterArrival, TcpPhase, Timing};
+use dwell_packet::Direction;
 use serde::Serialize;
 
 use super::EveContext;
-use super::common::{Dwell, Envelope, six, time};
-use crate::escape::printable;
+use super::common::{Dwell, Envelope};
+use super::value::{Ip, Mac, Six, Time, Wire};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
@@ -19,7 +20,7 @@ pub(crate) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     ether: Option<Ether>,
     flow: Flow,
-    dwell: Dwell<'a, More>,
+    dwell: Dwell<'a, More<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -27,22 +28,22 @@ struct Tunnel {
     proto: &'static str,
     id: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    src_ip: Option<std::net::IpAddr>,
+    src_ip: Option<Ip>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dest_ip: Option<std::net::IpAddr>,
+    dest_ip: Option<Ip>,
     depth: u8,
 }
 
 #[derive(Debug, Serialize)]
 struct Ether {
-    src_mac: String,
-    dest_mac: String,
+    src_mac: Mac,
+    dest_mac: Mac,
 }
 
 #[derive(Debug, Serialize)]
 struct Flow {
-    start: String,
-    end: String,
+    start: Time,
+    end: Time,
     age: u64,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,30 +55,30 @@ struct Flow {
 }
 
 #[derive(Debug, Serialize)]
-struct More {
+struct More<'a> {
     record: &'static str,
     seq: u32,
-    duration_s: f64,
-    idle_s: f64,
+    duration_s: Six,
+    idle_s: Six,
     delta: DeltaFields,
     payload_bytes_out: u64,
     payload_bytes_in: u64,
-    out_in_ratio: f64,
+    out_in_ratio: Six,
     #[serde(skip_serializing_if = "Option::is_none")]
     iat: Option<Iats>,
     #[serde(skip_serializing_if = "Option::is_none")]
     migrated_from: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    conflicts: Vec<ConflictFields>,
+    conflicts: Vec<ConflictFields<'a>>,
     quality: Quality,
 }
 
 /// Two copies of the same TCP bytes that differ.
 #[derive(Debug, Serialize)]
-struct ConflictFields {
+struct ConflictFields<'a> {
     seq: u32,
-    kept: String,
-    refused: String,
+    kept: Wire<'a>,
+    refused: Wire<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,15 +87,18 @@ struct DeltaFields {
     bytes_in: u64,
     pkts_out: u64,
     pkts_in: u64,
-    seconds: f64,
+    seconds: Six,
 }
 
 /// Gaps between new payload of each direction, and between exchanges.
 #[derive(Debug, Serialize)]
 struct Iats {
-    out: Iat,
-    r#in: Iat,
-    exchange: Iat,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    out: Option<Iat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#in: Option<Iat>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exchange: Option<Iat>,
 }
 
 /// Statistics of one kind of gap; seconds but for the dimensionless `cv`, `burstiness`, `sd_ln`
@@ -102,20 +106,17 @@ struct Iats {
 #[derive(Debug, Serialize)]
 struct Iat {
     n: u64,
+    mean: Six,
+    p50: Six,
+    p95: Six,
+    max: Six,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mean: Option<f64>,
+    cv: Option<Six>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    p50: Option<f64>,
+    sd_ln: Option<Six>,
+    entropy: Six,
     #[serde(skip_serializing_if = "Option::is_none")]
-    p95: Option<f64>,
-    max: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cv: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sd_ln: Option<f64>,
-    entropy: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    burstiness: Option<f64>,
+    burstiness: Option<Six>,
 }
 
 #[derive(Debug, Serialize)]
@@ -136,9 +137,7 @@ pub(crate) fn line<'a>(context: &'a EveContext, record: &'a FlowRecord) -> Line<
         envelope: Envelope::new(context, "flow", record.ts).of_flow(&record.identity),
         vlan: snapshot.encapsulation.vlans(),
         tunnel: tunnel(snapshot),
-        ether: snapshot
-            .link
-            .map(|link| Ether { src_mac: link.src.to_string(), dest_mac: link.dst.to_string() }),
+        ether: snapshot.link.map(|link| Ether { src_mac: Mac(link.src), dest_mac: Mac(link.dst) }),
         flow: flow(record),
         dwell: Dwell::new(&record.identity, more(record)),
     }
@@ -150,8 +149,8 @@ fn tunnel(snapshot: &FlowSnapshot) -> Option<Tunnel> {
     Some(Tunnel {
         proto: tunnel.kind.name(),
         id: tunnel.id,
-        src_ip: tunnel.outer.map(|(src, _)| src),
-        dest_ip: tunnel.outer.map(|(_, dst)| dst),
+        src_ip: tunnel.outer.map(|(src, _)| Ip(src)),
+        dest_ip: tunnel.outer.map(|(_, dst)| Ip(dst)),
         depth: encapsulation.depth,
     })
 }
@@ -169,8 +168,8 @@ fn flow(record: &FlowRecord) -> Flow {
         (snapshot.received, snapshot.sent)
     };
     Flow {
-        start: time(snapshot.first),
-        end: time(snapshot.last),
+        start: Time(snapshot.first),
+        end: Time(snapshot.last),
         age: snapshot.last.saturating_since(snapshot.first).as_secs(),
         state: match snapshot.tcp_phase {
             Some(TcpPhase::Opening) => "new",
@@ -190,7 +189,7 @@ fn flow(record: &FlowRecord) -> Flow {
     }
 }
 
-fn more(record: &FlowRecord) -> More {
+fn more(record: &FlowRecord) -> More<'_> {
     let snapshot = &record.snapshot;
     let (out, back) = if straight(record) {
         (snapshot.sent, snapshot.received)
@@ -199,11 +198,7 @@ fn more(record: &FlowRecord) -> More {
     };
     let client =
         if straight(record) { snapshot.originator } else { snapshot.originator.reversed() };
-    let iat = snapshot.timing.as_ref().map(|timing| Iats {
-        out: iat(timing.packets.of(client)),
-        r#in: iat(timing.packets.of(client.reversed())),
-        exchange: iat(&timing.exchanges),
-    });
+    let iat = snapshot.timing.as_ref().and_then(|timing| iats(timing, client));
     More {
         record: match record.moment {
             Moment::Start => "start",
@@ -212,11 +207,11 @@ fn more(record: &FlowRecord) -> More {
         },
         seq: record.sequence,
         duration_s: duration_s(record),
-        idle_s: six(record.ts.saturating_since(snapshot.last).as_secs_f64()),
+        idle_s: Six(record.ts.saturating_since(snapshot.last).as_secs_f64()),
         delta: delta(&record.delta),
         payload_bytes_out: out.payload_bytes,
         payload_bytes_in: back.payload_bytes,
-        out_in_ratio: six(out.wire_bytes as f64 / back.wire_bytes.max(1) as f64),
+        out_in_ratio: Six(out.wire_bytes as f64 / back.wire_bytes.max(1) as f64),
         iat,
         migrated_from: record.migrated_from,
         conflicts: record.conflicts.iter().map(conflict).collect(),
@@ -232,22 +227,22 @@ fn more(record: &FlowRecord) -> More {
     }
 }
 
-fn conflict(conflict: &Conflict) -> ConflictFields {
+fn conflict(conflict: &Conflict) -> ConflictFields<'_> {
     ConflictFields {
         seq: conflict.seq,
-        kept: printable(&conflict.kept),
-        refused: printable(&conflict.refused),
+        kept: Wire(&conflict.kept),
+        refused: Wire(&conflict.refused),
     }
 }
 
 /// First to last packet; for an open flow up to now, so that it grows in silence.
-fn duration_s(record: &FlowRecord) -> f64 {
+fn duration_s(record: &FlowRecord) -> Six {
     let snapshot = &record.snapshot;
     let until = match record.moment {
         Moment::End(_) => snapshot.last,
         Moment::Start | Moment::Update => record.ts.max(snapshot.last),
     };
-    six(until.saturating_since(snapshot.first).as_secs_f64())
+    Six(until.saturating_since(snapshot.first).as_secs_f64())
 }
 
 fn delta(delta: &Delta) -> DeltaFields {
@@ -256,20 +251,33 @@ fn delta(delta: &Delta) -> DeltaFields {
         bytes_in: delta.bytes_in,
         pkts_out: delta.packets_out,
         pkts_in: delta.packets_in,
-        seconds: six(delta.seconds),
+        seconds: Six(delta.seconds),
     }
 }
 
-fn iat(gaps: &InterArrival) -> Iat {
-    Iat {
+/// What gaps there were; `None` before the first.
+fn iats(timing: &Timing, client: Direction) -> Option<Iats> {
+    let iats = Iats {
+        out: iat(timing.packets.of(client)),
+        r#in: iat(timing.packets.of(client.reversed())),
+        exchange: iat(&timing.exchanges),
+    };
+    (iats.out.is_some() || iats.r#in.is_some() || iats.exchange.is_some()).then_some(iats)
+}
+
+fn iat(gaps: &InterArrival) -> Option<Iat> {
+    let mean = gaps.mean_s()?;
+    let summary = gaps.histogram.summary()?;
+    let cv = gaps.variation();
+    Some(Iat {
         n: gaps.count(),
-        mean: gaps.mean_s().map(six),
-        p50: gaps.histogram.quantile_s(0.5).map(six),
-        p95: gaps.histogram.quantile_s(0.95).map(six),
-        max: six(gaps.max_s()),
-        cv: gaps.variation().map(six),
-        sd_ln: gaps.log.log_deviation().map(six),
-        entropy: six(gaps.histogram.entropy_bits()),
-        burstiness: gaps.burstiness().map(six),
-    }
+        mean: Six(mean),
+        p50: Six(summary.p50_s),
+        p95: Six(summary.p95_s),
+        max: Six(gaps.max_s()),
+        cv: cv.map(Six),
+        sd_ln: gaps.log.log_deviation().map(Six),
+        entropy: Six(summary.entropy_bits),
+        burstiness: gaps.burstiness().map(Six),
+    })
 }

@@ -2,11 +2,11 @@
 
 use dwell_engine::{HandshakeRecord, HttpRecord};
 use dwell_proto::Handshake;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::EveContext;
-use super::common::{Dwell, Envelope, time};
-use crate::escape::printable;
+use super::common::{Dwell, Envelope};
+use super::value::{Hex16, Time, Wire};
 use dwell_packet::Timestamp;
 
 #[derive(Debug, Serialize)]
@@ -23,16 +23,17 @@ pub(crate) struct TlsLine<'a> {
 #[derive(Debug, Serialize)]
 struct Tls<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    sni: Option<String>,
+    sni: Option<Wire<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    version: Option<String>,
+    version: Option<Version>,
     ja3: Ja3<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ja3s: Option<Ja3<'a>>,
     ja4: &'a str,
-    client_alpns: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    server_alpns: Vec<String>,
+    #[serde(serialize_with = "names")]
+    client_alpns: &'a [Vec<u8>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server_alpns: Option<[Wire<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,9 +43,9 @@ struct Tls<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     fingerprint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    notbefore: Option<String>,
+    notbefore: Option<Time>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    notafter: Option<String>,
+    notafter: Option<Time>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     subjectaltname: &'a [String],
 }
@@ -63,7 +64,7 @@ struct HelloFields<'a> {
     resumption: bool,
     early_data: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cipher: Option<String>,
+    cipher: Option<Hex16>,
 }
 
 /// The line of a handshake: `tls`, or `quic` where QUIC carried it.
@@ -84,7 +85,7 @@ pub(crate) fn tls_line<'a>(context: &'a EveContext, record: &'a HandshakeRecord)
         ech: hello.ech,
         resumption: hello.resumption,
         early_data: hello.early_data,
-        cipher: record.answer.as_ref().map(|answer| format!("{:04x}", answer.cipher)),
+        cipher: record.answer.as_ref().map(|answer| Hex16(answer.cipher)),
     };
     TlsLine { envelope, tls, quic, dwell: Dwell::new(&record.identity, more) }
 }
@@ -94,15 +95,15 @@ fn tls(record: &HandshakeRecord) -> Tls<'_> {
     let answer = record.answer.as_ref();
     let certificate = record.certificate.as_ref();
     let server_alpn = answer.and_then(|answer| answer.alpn.as_deref());
-    let seconds = |s: i64| time(Timestamp::from_parts(u64::try_from(s).unwrap_or(0), 0));
+    let seconds = |s: i64| Time(Timestamp::from_parts(u64::try_from(s).unwrap_or(0), 0));
     Tls {
-        sni: hello.server_name.as_deref().map(printable),
-        version: answer.map(|answer| version(answer.version)),
+        sni: hello.server_name.as_deref().map(Wire),
+        version: answer.map(|answer| Version(answer.version)),
         ja3: Ja3 { hash: &hello.ja3, string: &hello.ja3_string },
         ja3s: answer.map(|answer| Ja3 { hash: &answer.ja3s, string: &answer.ja3s_string }),
         ja4: &hello.ja4,
-        client_alpns: hello.alpn.iter().map(|name| printable(name)).collect(),
-        server_alpns: server_alpn.into_iter().map(printable).collect(),
+        client_alpns: &hello.alpn,
+        server_alpns: server_alpn.map(|name| [Wire(name)]),
         subject: certificate.map(|facts| &*facts.subject),
         issuerdn: certificate.map(|facts| &*facts.issuer),
         serial: certificate.map(|facts| &*facts.serial),
@@ -113,18 +114,29 @@ fn tls(record: &HandshakeRecord) -> Tls<'_> {
     }
 }
 
+/// Serialises names of the wire as a list.
+fn names<S: Serializer>(names: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(names.iter().map(|name| Wire(name)))
+}
+
 /// A protocol version as EVE writes it.
-fn version(number: u16) -> String {
-    match number {
-        0x0300 => "SSLv3".to_owned(),
-        0x0301 => "TLS 1.0".to_owned(),
-        0x0302 => "TLS 1.1".to_owned(),
-        0x0303 => "TLS 1.2".to_owned(),
-        0x0304 => "TLS 1.3".to_owned(),
-        0xfeff => "DTLS 1.0".to_owned(),
-        0xfefd => "DTLS 1.2".to_owned(),
-        0xfefc => "DTLS 1.3".to_owned(),
-        other => format!("{other:04x}"),
+#[derive(Debug)]
+struct Version(u16);
+
+impl Serialize for Version {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = match self.0 {
+            0x0300 => "SSLv3",
+            0x0301 => "TLS 1.0",
+            0x0302 => "TLS 1.1",
+            0x0303 => "TLS 1.2",
+            0x0304 => "TLS 1.3",
+            0xfeff => "DTLS 1.0",
+            0xfefd => "DTLS 1.2",
+            0xfefc => "DTLS 1.3",
+            other => return Hex16(other).serialize(serializer),
+        };
+        serializer.serialize_str(name)
     }
 }
 
@@ -132,18 +144,18 @@ fn version(number: u16) -> String {
 pub(crate) struct HttpLine<'a> {
     #[serde(flatten)]
     envelope: Envelope<'a>,
-    http: Http,
+    http: Http<'a>,
     dwell: Dwell<'a, HttpFields>,
 }
 
 #[derive(Debug, Serialize)]
-struct Http {
+struct Http<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    hostname: Option<String>,
-    url: String,
+    hostname: Option<Wire<'a>>,
+    url: Wire<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    http_user_agent: Option<String>,
-    http_method: String,
+    http_user_agent: Option<Wire<'a>>,
+    http_method: Wire<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
 }
@@ -161,10 +173,10 @@ pub(crate) fn http_line<'a>(context: &'a EveContext, record: &'a HttpRecord) -> 
     HttpLine {
         envelope,
         http: Http {
-            hostname: request.host.as_deref().map(printable),
-            url: printable(&request.target),
-            http_user_agent: request.user_agent.as_deref().map(printable),
-            http_method: printable(&request.method),
+            hostname: request.host.as_deref().map(Wire),
+            url: Wire(&request.target),
+            http_user_agent: request.user_agent.as_deref().map(Wire),
+            http_method: Wire(&request.method),
             status: record.response.as_ref().map(|response| response.status),
         },
         dwell: Dwell::new(&record.identity, HttpFields { websocket: request.websocket }),

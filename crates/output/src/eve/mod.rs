@@ -6,11 +6,14 @@ mod common;
 mod flow;
 mod handshake;
 mod stats;
+mod value;
 
 use std::io::{self, Write};
 
 use dwell_engine::Record;
 use serde::Serialize;
+
+use crate::json;
 
 /// Version of the `dwell` object in every line.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -24,23 +27,41 @@ pub struct EveContext {
     pub pcap_filename: Option<String>,
 }
 
+/// Appends `record` as one line to `lines`; for a caller that writes many at once.
+///
+/// # Errors
+/// When a record has no JSON text, which none of ours does; `lines` is as before then.
+pub fn append_record(lines: &mut Vec<u8>, context: &EveContext, record: &Record) -> io::Result<()> {
+    match record {
+        Record::Handshake(record) => line(lines, &handshake::tls_line(context, record)),
+        Record::Http(record) => line(lines, &handshake::http_line(context, record)),
+        Record::Flow(record) => line(lines, &flow::line(context, record)),
+        Record::Finding(record) => line(lines, &alert::line(context, record)),
+        Record::Session(record) => line(lines, &alert::session_line(context, record)),
+        Record::Stats(record) => line(lines, &stats::line(context, record)),
+        _ => Ok(()),
+    }
+}
+
 /// Writes `record` as one line.
 ///
 /// # Errors
 /// What `out` fails with.
 pub fn write_record(out: &mut impl Write, context: &EveContext, record: &Record) -> io::Result<()> {
-    match record {
-        Record::Handshake(record) => line(out, &handshake::tls_line(context, record)),
-        Record::Http(record) => line(out, &handshake::http_line(context, record)),
-        Record::Flow(record) => line(out, &flow::line(context, record)),
-        Record::Finding(record) => line(out, &alert::line(context, record)),
-        Record::Session(record) => line(out, &alert::session_line(context, record)),
-        Record::Stats(record) => line(out, &stats::line(context, record)),
-        _ => Ok(()),
-    }
+    let mut line = Vec::with_capacity(ORDINARY_LINE);
+    append_record(&mut line, context, record)?;
+    out.write_all(&line)
 }
 
-fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value).map_err(io::Error::from)?;
-    out.write_all(b"\n")
+fn line(lines: &mut Vec<u8>, value: &impl Serialize) -> io::Result<()> {
+    let start = lines.len();
+    if let Err(error) = json::append(lines, value) {
+        lines.truncate(start);
+        return Err(error.into());
+    }
+    lines.push(b'\n');
+    Ok(())
 }
+
+/// Most lines are shorter than 2 KiB.
+const ORDINARY_LINE: usize = 2048;

@@ -1,0 +1,152 @@
+//! Members of objects and lists. Every member ends with a comma; closing takes the last one back.
+
+use serde::ser::{self, Serialize};
+
+use super::{Json, JsonError, Mode};
+
+/// An object or a list that is open.
+#[derive(Debug)]
+pub(crate) struct Members<'o> {
+    out: &'o mut Vec<u8>,
+    close: u8,
+    /// Whether it is the value of an enum's variant, whose object closes with it.
+    of_variant: bool,
+}
+
+impl<'o> Members<'o> {
+    #[inline]
+    pub(super) fn new(out: &'o mut Vec<u8>, close: u8) -> Self {
+        Self { out, close, of_variant: false }
+    }
+
+    pub(super) fn of_variant(out: &'o mut Vec<u8>, close: u8) -> Self {
+        Self { out, close, of_variant: true }
+    }
+
+    /// Appends a member whose name is one of ours.
+    #[inline]
+    pub(super) fn member<T: Serialize + ?Sized>(
+        &mut self,
+        key: &'static str,
+        value: &T,
+    ) -> Result<(), JsonError> {
+        name(self.out, key);
+        self.element(value)
+    }
+
+    #[inline]
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
+        value.serialize(Json { out: self.out, mode: Mode::Value })?;
+        self.out.push(b',');
+        Ok(())
+    }
+
+    /// Appends a key of a map: text, or anything else that is one word, in quotes.
+    #[inline]
+    fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), JsonError> {
+        let start = self.out.len();
+        key.serialize(Json { out: self.out, mode: Mode::Value })?;
+        match self.out.get(start) {
+            Some(b'"') => {}
+            Some(b'{' | b'[') | None => return Err(JsonError::odd_key()),
+            Some(_) => {
+                self.out.insert(start, b'"');
+                self.out.push(b'"');
+            }
+        }
+        self.out.push(b':');
+        Ok(())
+    }
+
+    #[inline]
+    pub(super) fn close(self) {
+        match self.out.last_mut() {
+            Some(last) if *last == b',' => *last = self.close,
+            _ => self.out.push(self.close),
+        }
+        if self.of_variant {
+            self.out.push(b'}');
+        }
+    }
+}
+
+/// Appends the name of a member: `"name":`. The names of Rust's fields need no escaping.
+#[inline]
+pub(super) fn name(out: &mut Vec<u8>, name: &'static str) {
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+macro_rules! lists {
+    ($($trait:ident: $method:ident),*) => {
+        $(impl ser::$trait for Members<'_> {
+            type Ok = ();
+            type Error = JsonError;
+
+            #[inline]
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
+                self.element(value)
+            }
+
+            #[inline]
+            fn end(self) -> Result<(), JsonError> {
+                self.close();
+                Ok(())
+            }
+        })*
+    };
+}
+
+macro_rules! objects {
+    ($($trait:ident),*) => {
+        $(impl ser::$trait for Members<'_> {
+            type Ok = ();
+            type Error = JsonError;
+
+            #[inline]
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                key: &'static str,
+                value: &T,
+            ) -> Result<(), JsonError> {
+                self.member(key, value)
+            }
+
+            #[inline]
+            fn end(self) -> Result<(), JsonError> {
+                self.close();
+                Ok(())
+            }
+        })*
+    };
+}
+
+lists! {
+    SerializeSeq: serialize_element,
+    SerializeTuple: serialize_element,
+    SerializeTupleStruct: serialize_field,
+    SerializeTupleVariant: serialize_field
+}
+objects!(SerializeStruct, SerializeStructVariant);
+
+impl ser::SerializeMap for Members<'_> {
+    type Ok = ();
+    type Error = JsonError;
+
+    #[inline]
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), JsonError> {
+        self.key(key)
+    }
+
+    #[inline]
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
+        self.element(value)
+    }
+
+    #[inline]
+    fn end(self) -> Result<(), JsonError> {
+        self.close();
+        Ok(())
+    }
+}
