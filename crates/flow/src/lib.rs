@@ -6,8 +6,12 @@
 mod burst;
 mod community;
 mod config;
+mod lookup;
+mod path;
+mod payload;
 mod reassembly;
 mod record;
+mod slab;
 mod table;
 mod tcp;
 mod timing;
@@ -19,7 +23,10 @@ pub use config::{FlowConfig, FlowScope, Timeouts};
 pub use reassembly::{
     Conflict, Delivery, MAX_HELD_BYTES, OverlapPolicy, Reassembler, ReassemblyCounters,
 };
-pub use record::{DirectionCounters, EndReason, Flow, Quality};
+pub use lookup::{FlowHasher, Lookup};
+pub use path::Path;
+pub use payload::Payload;
+pub use record::{DirectionCounters, EndReason, Flow, FlowView, Quality};
 pub use table::{Ended, FlowCounters, FlowId, FlowTable, Update};
 pub use tcp::{Arrival, TcpPhase};
 pub use timing::{GapHistogram, GapSummary, InterArrival, LogMoments, Timing};

@@ -1,25 +1,29 @@
 //! Finds, opens, expires and evicts flows. Knows what a flow holds, not what its owner does
 //! with it.
 
-use std::hash::BuildHasher;
+use std::sync::Arc;
 
-use dwell_packet::{Direction, FlowKey, Pdu, Scope, Timestamp};
-use foldhash::fast::FixedState;
+use dwell_packet::{Direction, Pdu, Timestamp};
 use hashbrown::HashTable;
 
 use crate::burst::Burst;
 use crate::config::FlowConfig;
-use crate::record::{EndReason, Flow};
+use crate::lookup::{FlowHasher, Lookup};
+use crate::path::{Path, Paths};
+use crate::payload::Payload;
+use crate::record::{EndReason, Flow, FlowView, NO_PAYLOAD};
+use crate::slab::Slab;
 use crate::tcp::{Arrival, TcpPhase, Verdict};
 use crate::wheel::TimerWheel;
 
 /// How many flows an eviction looks at before it gives up: bounded work under a flood.
-const EVICTION_SCAN: usize = 64;
+const EVICTION_SCAN: u32 = 64;
 
 /// A flow's place in its table; stale once the flow has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FlowId {
     index: u32,
+    /// The low half of the flow's ordinal.
     generation: u32,
 }
 
@@ -43,10 +47,23 @@ pub struct Update {
 pub struct Ended<X> {
     /// The flow as it was.
     pub flow: Flow<X>,
+    /// What payload brought, if there was any.
+    pub payload: Option<Payload>,
     /// Why it ended.
     pub reason: EndReason,
     /// Its last burst, if it had not been handed out.
     pub burst: Option<Burst>,
+    /// Its place while it was open.
+    pub id: FlowId,
+    path: Option<Arc<Path>>,
+}
+
+impl<X> Ended<X> {
+    /// The flow with all that was kept of it.
+    #[must_use]
+    pub fn view(&self) -> FlowView<'_, X> {
+        FlowView { flow: &self.flow, payload: self.payload.as_ref(), path: self.path.as_ref() }
+    }
 }
 
 /// What a table counted.
@@ -62,38 +79,47 @@ pub struct FlowCounters {
     pub evicted_short: u64,
     /// Packets refused because the table was full of flows worth more.
     pub refused: u64,
+    /// Flows without MAC addresses, VLANs and tunnel, because too many of those were kept.
+    pub paths_refused: u64,
 }
 
-/// Every open flow of one shard.
+/// A flow's hash and its place in the slab: growing needs no look at the flows.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    hash: u32,
+    index: u32,
+}
+
+/// Every open flow of one share.
 #[derive(Debug)]
 pub struct FlowTable<X> {
     config: FlowConfig,
-    hasher: FixedState,
-    index: HashTable<u32>,
-    slab: Vec<Option<Flow<X>>>,
-    free: Vec<u32>,
-    generations: u32,
-    wheel: TimerWheel,
+    hasher: FlowHasher,
+    index: HashTable<Slot>,
+    flows: Slab<Flow<X>>,
+    payloads: Slab<Payload>,
+    paths: Paths,
+    wheel: TimerWheel<FlowId>,
     /// Flows with an open burst, each once.
     bursting: Vec<FlowId>,
-    clock_hand: usize,
+    clock_hand: u32,
     ended: Vec<Ended<X>>,
     bursts: Vec<(FlowId, Burst)>,
     due: Vec<FlowId>,
     counters: FlowCounters,
 }
 
-impl<X: Default> FlowTable<X> {
-    /// An empty table. `seed` keys the hash: random for live traffic, fixed for a replay.
+impl<X: Default + Copy> FlowTable<X> {
+    /// An empty table, for lookups made by `hasher`.
     #[must_use]
-    pub fn new(config: FlowConfig, seed: u64) -> Self {
+    pub fn new(config: FlowConfig, hasher: FlowHasher) -> Self {
         Self {
             config,
-            hasher: FixedState::with_seed(seed),
+            hasher,
             index: HashTable::new(),
-            slab: Vec::new(),
-            free: Vec::new(),
-            generations: 0,
+            flows: Slab::new(),
+            payloads: Slab::new(),
+            paths: Paths::new(),
             wheel: TimerWheel::new(),
             bursting: Vec::new(),
             clock_hand: 0,
@@ -106,44 +132,75 @@ impl<X: Default> FlowTable<X> {
 
     /// Counts one packet into its flow, opening, splitting or replacing the flow as needed.
     ///
-    /// `ordinal` numbers the packets of the whole capture. `None` when the table is full of flows
-    /// that are worth more than a new one. Flows that this ended are in [`FlowTable::take_ended`].
-    pub fn update(&mut self, pdu: &Pdu<'_>, scope: Scope, ordinal: u64) -> Option<Update> {
-        let (key, direction) = pdu.tuple.flow_key(scope);
-        let found = self.find(&key);
-        let id = match found {
-            Some(id) if self.is_idle(id, pdu.ts) => {
+    /// `ordinal` numbers the packets of the whole capture, from 1. `None` when the table is full of
+    /// flows that are worth more than a new one. Flows that this ended are in
+    /// [`FlowTable::take_ended`]. Never allocates for a flow that has as much payload as it had.
+    #[inline]
+    pub fn update(&mut self, pdu: &Pdu<'_>, lookup: &Lookup, ordinal: u64) -> Option<Update> {
+        let direction = lookup.direction;
+        if let Some(index) = self.find(lookup) {
+            let flow = self.flows.get(index)?;
+            let id = FlowId::of(index, flow);
+            if pdu.ts.saturating_since(flow.last) > timeout(&self.config, flow) {
                 self.end(id, EndReason::Idle);
-                None
-            }
-            found => found,
-        };
-        if let Some(id) = id {
-            match self.get_mut(id)?.observe(pdu, direction) {
-                Verdict::Ours(arrival) => {
-                    return self.counted(id, pdu, (direction, arrival), false);
+            } else {
+                match self.observe(index, pdu, direction)? {
+                    Verdict::Ours(arrival) => {
+                        return self.counted(id, pdu, (direction, arrival), false);
+                    }
+                    Verdict::Replaced => self.end(id, EndReason::Replaced),
                 }
-                Verdict::Replaced => self.end(id, EndReason::Replaced),
             }
         }
-        let id = self.open(pdu, key, direction, ordinal)?;
-        match self.get_mut(id)?.observe(pdu, direction) {
+        let id = self.open(pdu, lookup, ordinal)?;
+        match self.observe(id.index, pdu, direction)? {
             Verdict::Ours(arrival) => self.counted(id, pdu, (direction, arrival), true),
             Verdict::Replaced => None,
+        }
+    }
+
+    /// Asks for the memory that a packet's flow will need, some packets ahead of
+    /// [`FlowTable::update`]: at a million flows nearly every one is a cache miss.
+    #[inline]
+    pub fn prefetch(&self, lookup: &Lookup) {
+        // The first slot with this hash is nearly always the flow's.
+        let likely = |slot: &Slot| slot.hash == lookup.hash;
+        if let Some(slot) = self.index.find(spread(lookup.hash), likely) {
+            self.flows.prefetch(slot.index);
+        }
+    }
+
+    /// As [`FlowTable::prefetch`], for what payload touches: for packets with payload whose flow
+    /// was asked for some packets ago.
+    #[inline]
+    pub fn prefetch_payload(&self, lookup: &Lookup) {
+        let likely = |slot: &Slot| slot.hash == lookup.hash;
+        if let Some(slot) = self.index.find(spread(lookup.hash), likely)
+            && let Some(flow) = self.flows.get(slot.index)
+            && flow.payload != NO_PAYLOAD
+        {
+            self.payloads.prefetch(flow.payload);
         }
     }
 
     /// The flow of `id`, if it is still open.
     #[must_use]
     pub fn get(&self, id: FlowId) -> Option<&Flow<X>> {
-        let flow = self.slab.get(usize::try_from(id.index).ok()?)?.as_ref()?;
-        (flow.generation == id.generation).then_some(flow)
+        self.flows.get(id.index).filter(|flow| id == FlowId::of(id.index, flow) && flow.is_open())
     }
 
     /// The flow of `id`, to change, if it is still open.
     pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow<X>> {
-        let flow = self.slab.get_mut(usize::try_from(id.index).ok()?)?.as_mut()?;
-        (flow.generation == id.generation).then_some(flow)
+        let flow = self.flows.get_mut(id.index)?;
+        (id == FlowId::of(id.index, flow) && flow.is_open()).then_some(flow)
+    }
+
+    /// The flow of `id` with all that is kept of it, if it is still open.
+    #[must_use]
+    pub fn view(&self, id: FlowId) -> Option<FlowView<'_, X>> {
+        let flow = self.get(id)?;
+        let payload = self.payloads.get(flow.payload).filter(|_| flow.payload != NO_PAYLOAD);
+        Some(FlowView { flow, payload, path: self.paths.get(flow.path) })
     }
 
     /// Moves packet time on: expires flows, closes bursts, finds updates that are due.
@@ -151,33 +208,62 @@ impl<X: Default> FlowTable<X> {
     /// Call once a second of packet time. The results are then in the `take_` methods.
     pub fn advance(&mut self, now: Timestamp) {
         self.flush_bursts(now);
-        for index in self.wheel.advance(now) {
-            let Some(id) = self.id_at(index) else { continue };
-            if self.is_idle(id, now) {
-                let reason = self.natural_end(id);
+        for id in self.wheel.advance(now) {
+            let Some(flow) = self.get(id) else { continue };
+            if now.saturating_since(flow.last) > timeout(&self.config, flow) {
+                let reason = natural_end(flow);
                 self.end(id, reason);
                 continue;
             }
-            if self.update_due(id, now) {
+            if now >= next_update(&self.config, flow) {
                 self.due.push(id);
                 if let Some(flow) = self.get_mut(id) {
-                    flow.updates += 1;
+                    flow.updates = flow.updates.saturating_add(1);
                 }
             }
             self.arm(id);
         }
     }
 
-    /// Ends every flow, oldest first.
-    pub fn finish(&mut self, reason: EndReason) {
-        let mut open: Vec<(u64, FlowId)> = (0..u32::try_from(self.slab.len()).unwrap_or(u32::MAX))
-            .filter_map(|index| self.id_at(index))
-            .filter_map(|id| Some((self.get(id)?.ordinal, id)))
+    /// Every open flow, with its ordinal, oldest first.
+    #[must_use]
+    pub fn open_flows(&self) -> Vec<(u64, FlowId)> {
+        let mut open: Vec<(u64, FlowId)> = (0..self.flows.places())
+            .filter_map(|index| Some((index, self.flows.get(index)?)))
+            .filter(|(_, flow)| flow.is_open())
+            .map(|(index, flow)| (flow.ordinal, FlowId::of(index, flow)))
             .collect();
         open.sort_unstable();
-        for (_, id) in open {
-            self.end(id, reason);
+        open
+    }
+
+    /// Ends the flow of `id` for `reason`, if it is still open.
+    pub fn end(&mut self, id: FlowId, reason: EndReason) {
+        let Some(flow) = self.get(id) else { return };
+        let phase = flow.tcp_phase();
+        let hash = spread(self.hasher.hash(&flow.key));
+        if let Ok(entry) = self.index.find_entry(hash, |slot| slot.index == id.index) {
+            entry.remove();
         }
+        let Some(flow) = self.flows.remove(id.index) else { return };
+        self.counters.ended += 1;
+        let reason = match (reason, phase) {
+            (EndReason::Replaced | EndReason::EndOfCapture, Some(TcpPhase::Closed)) => {
+                EndReason::Fin
+            }
+            (EndReason::Replaced | EndReason::EndOfCapture, Some(TcpPhase::Reset)) => {
+                EndReason::Rst
+            }
+            (reason, _) => reason,
+        };
+        let path = self.paths.get(flow.path).cloned();
+        self.paths.release(flow.path);
+        let mut payload = match flow.payload {
+            NO_PAYLOAD => None,
+            number => self.payloads.remove(number),
+        };
+        let burst = payload.as_mut().and_then(|payload| payload.burst.take());
+        self.ended.push(Ended { flow, payload, reason, burst, id, path });
     }
 
     /// Takes the flows that ended since the last call, in the order of their end.
@@ -210,57 +296,60 @@ impl<X: Default> FlowTable<X> {
     /// What was counted so far.
     #[must_use]
     pub const fn counters(&self) -> FlowCounters {
-        self.counters
+        FlowCounters { paths_refused: self.paths.refused, ..self.counters }
     }
 
-    fn find(&self, key: &FlowKey) -> Option<FlowId> {
-        let slab = &self.slab;
-        let same = |&index: &u32| flow_at(slab, index).is_some_and(|flow| flow.key == *key);
-        let index = *self.index.find(self.hash(key), same)?;
-        self.id_at(index)
+    #[inline]
+    fn find(&self, lookup: &Lookup) -> Option<u32> {
+        let same = |slot: &Slot| {
+            slot.hash == lookup.hash
+                && self.flows.get(slot.index).is_some_and(|flow| flow.key == lookup.key)
+        };
+        self.index.find(spread(lookup.hash), same).map(|slot| slot.index)
     }
 
-    fn id_at(&self, index: u32) -> Option<FlowId> {
-        flow_at(&self.slab, index).map(|flow| FlowId { index, generation: flow.generation })
+    /// Takes a packet into the flow at `index`, with a place for its payload if it needs one.
+    #[inline]
+    fn observe(&mut self, index: u32, pdu: &Pdu<'_>, direction: Direction) -> Option<Verdict> {
+        let flow = self.flows.get_mut(index)?;
+        if flow.payload == NO_PAYLOAD && flow.needs_payload(pdu, direction) {
+            flow.payload = self.payloads.insert(Payload::default()).unwrap_or(NO_PAYLOAD);
+        }
+        let mut payload = match flow.payload {
+            NO_PAYLOAD => None,
+            number => self.payloads.get_mut(number),
+        };
+        let verdict = flow.observe(pdu, direction, payload.as_deref_mut());
+        if let (Verdict::Ours(arrival), Some(payload)) = (verdict, payload)
+            && arrival != Arrival::Nothing
+        {
+            payload.count(flow.first, pdu.ts, direction, arrival);
+        }
+        Some(verdict)
     }
 
-    fn hash(&self, key: &FlowKey) -> u64 {
-        hash_with(&self.hasher, key)
-    }
-
-    fn open(
-        &mut self,
-        pdu: &Pdu<'_>,
-        key: FlowKey,
-        dir: Direction,
-        ordinal: u64,
-    ) -> Option<FlowId> {
+    fn open(&mut self, pdu: &Pdu<'_>, lookup: &Lookup, ordinal: u64) -> Option<FlowId> {
         if self.index.len() >= self.config.max_flows && !self.evict(pdu.ts) {
             self.counters.refused += 1;
             return None;
         }
-        let mut flow = Flow::open(pdu, key, dir, ordinal);
-        self.generations = self.generations.wrapping_add(1);
-        flow.generation = self.generations;
-        let index = match self.free.pop() {
-            Some(index) => index,
-            None => {
-                self.slab.push(None);
-                u32::try_from(self.slab.len() - 1).ok()?
-            }
+        let path = self.paths.take(pdu);
+        let flow = Flow::open(pdu, (lookup.key, lookup.direction), path, ordinal);
+        let Some(index) = self.flows.insert(flow) else {
+            self.paths.release(path);
+            self.counters.refused += 1;
+            return None;
         };
-        *self.slab.get_mut(usize::try_from(index).ok()?)? = Some(flow);
-        let (hash, hasher, slab) = (self.hash(&key), &self.hasher, &self.slab);
-        let rehash =
-            |&index: &u32| flow_at(slab, index).map_or(0, |flow| hash_with(hasher, &flow.key));
-        self.index.insert_unique(hash, index, rehash);
+        let slot = Slot { hash: lookup.hash, index };
+        self.index.insert_unique(spread(slot.hash), slot, |slot| spread(slot.hash));
         self.counters.opened += 1;
-        let id = FlowId { index, generation: self.generations };
+        let id = FlowId::of(index, &flow);
         self.arm(id);
         Some(id)
     }
 
     /// Feeds the burst and reports what the packet did.
+    #[inline]
     fn counted(
         &mut self,
         id: FlowId,
@@ -270,96 +359,60 @@ impl<X: Default> FlowTable<X> {
     ) -> Option<Update> {
         let bytes = u64::from(arrival.new_bytes());
         let mut burst = None;
-        if bytes > 0 {
-            let flow = self.get_mut(id)?;
-            let extended =
-                flow.burst.as_mut().is_some_and(|open| open.extend(pdu.ts, direction, bytes));
-            if !extended {
-                burst = flow.burst.replace(Burst::starting(pdu.ts, direction, bytes));
-                if burst.is_none() {
-                    self.bursting.push(id);
-                }
+        if bytes > 0
+            && let Some(payload) = self.payload_mut(id)
+        {
+            let (ended, begun) = payload.extend_burst(pdu.ts, direction, bytes);
+            burst = ended;
+            if begun {
+                self.bursting.push(id);
             }
         }
         Some(Update { id, direction, opened, arrival, burst })
     }
 
+    fn payload_mut(&mut self, id: FlowId) -> Option<&mut Payload> {
+        match self.get(id)?.payload {
+            NO_PAYLOAD => None,
+            number => self.payloads.get_mut(number),
+        }
+    }
+
     fn flush_bursts(&mut self, now: Timestamp) {
-        let bursting = std::mem::take(&mut self.bursting);
-        let mut still = Vec::with_capacity(bursting.len());
-        for id in bursting {
-            let Some(flow) = self.get_mut(id) else { continue };
-            match flow.burst {
+        let mut bursting = std::mem::take(&mut self.bursting);
+        bursting.retain(|&id| {
+            let Some(payload) = self.payload_mut(id) else { return false };
+            match payload.burst {
                 Some(burst) if burst.due(now) => {
-                    flow.burst = None;
+                    payload.burst = None;
                     self.bursts.push((id, burst));
+                    false
                 }
-                Some(_) => still.push(id),
-                None => {}
+                Some(_) => true,
+                None => false,
             }
-        }
-        self.bursting = still;
-    }
-
-    fn is_idle(&self, id: FlowId, now: Timestamp) -> bool {
-        self.get(id)
-            .is_some_and(|flow| now.saturating_since(flow.last) > timeout(&self.config, flow))
-    }
-
-    /// Why a flow that has been silent ends: its TCP phase says.
-    fn natural_end(&self, id: FlowId) -> EndReason {
-        match self.get(id).and_then(Flow::tcp_phase) {
-            Some(TcpPhase::Closed | TcpPhase::Closing) => EndReason::Fin,
-            Some(TcpPhase::Reset) => EndReason::Rst,
-            Some(TcpPhase::Opening | TcpPhase::Established) | None => EndReason::Idle,
-        }
-    }
-
-    fn update_due(&self, id: FlowId, now: Timestamp) -> bool {
-        self.get(id).is_some_and(|flow| now >= next_update(&self.config, flow))
+        });
+        self.bursting = bursting;
     }
 
     fn arm(&mut self, id: FlowId) {
         let Some(flow) = self.get(id) else { return };
         let idle = flow.last.saturating_add(timeout(&self.config, flow));
         let deadline = idle.min(next_update(&self.config, flow));
-        self.wheel.arm(id.index, deadline);
-    }
-
-    fn end(&mut self, id: FlowId, reason: EndReason) {
-        let Ok(slot) = usize::try_from(id.index) else { return };
-        if self.get(id).is_none() {
-            return;
-        }
-        let Some(mut flow) = self.slab.get_mut(slot).and_then(Option::take) else { return };
-        let same = |&index: &u32| index == id.index;
-        if let Ok(entry) = self.index.find_entry(hash_with(&self.hasher, &flow.key), same) {
-            entry.remove();
-        }
-        self.free.push(id.index);
-        self.counters.ended += 1;
-        let reason = match (reason, flow.tcp_phase()) {
-            (EndReason::Replaced | EndReason::EndOfCapture, Some(TcpPhase::Closed)) => {
-                EndReason::Fin
-            }
-            (EndReason::Replaced | EndReason::EndOfCapture, Some(TcpPhase::Reset)) => {
-                EndReason::Rst
-            }
-            (reason, _) => reason,
-        };
-        let burst = flow.burst.take();
-        self.ended.push(Ended { flow, reason, burst });
+        self.wheel.arm(id, deadline);
     }
 
     /// Makes room by ending the cheapest of the next flows under the clock hand; false when all
     /// of them are worth more than a new flow.
     fn evict(&mut self, now: Timestamp) -> bool {
         let mut cheapest: Option<(u8, FlowId)> = None;
-        for _ in 0..EVICTION_SCAN.min(self.slab.len()) {
-            self.clock_hand = (self.clock_hand + 1) % self.slab.len();
-            let Ok(index) = u32::try_from(self.clock_hand) else { break };
-            let Some(id) = self.id_at(index) else { continue };
-            let Some(worth) = self.get(id).and_then(|flow| worth(&self.config, flow, now)) else {
+        for _ in 0..EVICTION_SCAN.min(self.flows.places()) {
+            self.clock_hand = (self.clock_hand + 1) % self.flows.places();
+            let Some(flow) = self.flows.get(self.clock_hand).filter(|flow| flow.is_open()) else {
+                continue;
+            };
+            let id = FlowId::of(self.clock_hand, flow);
+            let Some(worth) = self.view(id).and_then(|flow| worth(&self.config, &flow, now)) else {
                 continue;
             };
             if cheapest.is_none_or(|(least, _)| worth < least) {
@@ -380,51 +433,75 @@ impl<X: Default> FlowTable<X> {
     }
 }
 
+impl FlowId {
+    fn of<X>(index: u32, flow: &Flow<X>) -> Self {
+        let [.., a, b, c, d] = flow.ordinal.to_be_bytes();
+        Self { index, generation: u32::from_be_bytes([a, b, c, d]) }
+    }
+
+    /// The place, for tables beside this one; given out again once the flow has ended.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+}
+
+/// The number that the index takes for a hash: it looks at the seven highest bits and at the low
+/// ones, so both must depend on all 32.
+#[inline]
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Why a flow that has been silent ends: its TCP phase says.
+fn natural_end<X>(flow: &Flow<X>) -> EndReason {
+    match flow.tcp_phase() {
+        Some(TcpPhase::Closed | TcpPhase::Closing) => EndReason::Fin,
+        Some(TcpPhase::Reset) => EndReason::Rst,
+        Some(TcpPhase::Opening | TcpPhase::Established) | None => EndReason::Idle,
+    }
+}
+
 const WORTH_UNESTABLISHED: u8 = 2;
 
 /// What a flow is worth under memory pressure, least first; `None` for one under watch, which is
 /// never evicted: else a cheap flood would erase exactly the evidence that matters.
-fn worth<X>(config: &FlowConfig, flow: &Flow<X>, now: Timestamp) -> Option<u8> {
-    let payload = flow.counters.forward.payload_bytes + flow.counters.reverse.payload_bytes;
-    let both = flow.counters.forward.packets > 0 && flow.counters.reverse.packets > 0;
+fn worth<X>(config: &FlowConfig, view: &FlowView<'_, X>, now: Timestamp) -> Option<u8> {
+    let flow = view.flow;
+    let (sent, received) = view.sent();
+    let silent = sent.payload_bytes + received.payload_bytes == 0;
     let old = now.saturating_since(flow.first) >= config.watch_after;
     match flow.tcp_phase() {
         Some(TcpPhase::Opening) => Some(0),
         Some(TcpPhase::Closed | TcpPhase::Reset) => Some(1),
-        None if !both => Some(2),
-        Some(TcpPhase::Established | TcpPhase::Closing) if payload == 0 => Some(2),
+        None if !flow.is_two_sided() => Some(2),
+        Some(TcpPhase::Established | TcpPhase::Closing) if silent => Some(2),
         Some(TcpPhase::Established | TcpPhase::Closing) | None if !old => Some(3),
         Some(TcpPhase::Established | TcpPhase::Closing) | None => None,
     }
 }
 
+#[inline]
 fn timeout<X>(config: &FlowConfig, flow: &Flow<X>) -> std::time::Duration {
     let timeouts = &config.timeouts;
     match flow.tcp_phase() {
         Some(TcpPhase::Opening) => timeouts.tcp_unestablished,
         Some(TcpPhase::Established | TcpPhase::Closing) => timeouts.tcp_established,
         Some(TcpPhase::Closed | TcpPhase::Reset) => timeouts.tcp_closed,
-        None if flow.quic => timeouts.quic,
+        None if flow.is_quic() => timeouts.quic,
         None => timeouts.udp,
     }
 }
 
 /// When a flow's next update record is due.
 fn next_update<X>(config: &FlowConfig, flow: &Flow<X>) -> Timestamp {
-    let age = config.update_ages.get(flow.updates).copied().unwrap_or_else(|| {
+    let updates = usize::from(flow.updates);
+    let age = config.update_ages.get(updates).copied().unwrap_or_else(|| {
         let last = config.update_ages.last().copied().unwrap_or_default();
-        let more = flow.updates.saturating_sub(config.update_ages.len()).saturating_add(1);
+        let more = updates.saturating_sub(config.update_ages.len()).saturating_add(1);
         last + config.update_every * u32::try_from(more).unwrap_or(u32::MAX)
     });
     flow.first.saturating_add(age)
-}
-
-fn flow_at<X>(slab: &[Option<Flow<X>>], index: u32) -> Option<&Flow<X>> {
-    slab.get(usize::try_from(index).ok()?)?.as_ref()
-}
-
-fn hash_with(hasher: &FixedState, key: &FlowKey) -> u64 {
-    hasher.hash_one(key)
 }
 
 #[cfg(test)]
@@ -433,7 +510,7 @@ mod tests {
     use std::time::Duration;
 
     use dwell_packet::{
-        Encapsulation, Endpoint, FiveTuple, IpFacts, Processes, TcpFlags, TcpHeader, Transport,
+        Encapsulation, Endpoint, FiveTuple, IpFacts, Processes, Scope, TcpFlags, TcpHeader, Transport,
         TransportHeader,
     };
 
@@ -473,7 +550,8 @@ mod tests {
             encapsulation: Encapsulation::default(),
             processes: Processes::default(),
         };
-        table.update(&pdu, Scope::default(), ordinal)
+        let lookup = FlowHasher::new(1).lookup(&pdu.tuple, Scope::default());
+        table.update(&pdu, &lookup, ordinal)
     }
 
     fn at(second: f64) -> Timestamp {
@@ -494,17 +572,28 @@ mod tests {
 
     fn send(table: &mut Table, port: u16, second: f64, seq: u32, len: u32) -> Option<Update> {
         let header = tcp(TcpFlags::ACK, seq, 501);
-        feed(table, 0, &Packet { second, client_port: port, from_client: true, header, len })
+        feed(table, u64::from(port), &Packet { second, client_port: port, from_client: true, header, len })
     }
 
     fn run(table: &mut Table, from: u32, to: u32) {
         (from..=to).for_each(|second| table.advance(at(f64::from(second))));
     }
 
+    fn finish(table: &mut Table) {
+        for (_, id) in table.open_flows() {
+            table.end(id, EndReason::EndOfCapture);
+        }
+    }
+
     fn table(config: FlowConfig) -> Table {
-        let mut table = FlowTable::new(config, 1);
+        let mut table = FlowTable::new(config, FlowHasher::new(1));
         table.advance(at(0.0));
         table
+    }
+
+    #[test]
+    fn a_flow_without_payload_takes_two_cache_lines() {
+        assert_eq!(size_of::<Flow<[u8; 3]>>(), 128);
     }
 
     #[test]
@@ -600,8 +689,8 @@ mod tests {
         for port in [7, 3, 5] {
             handshake(&mut table, port, 0.0);
         }
-        table.finish(EndReason::EndOfCapture);
-        let ordinals: Vec<u64> = table.take_ended().iter().map(|e| e.flow.ordinal).collect();
+        finish(&mut table);
+        let ordinals: Vec<u64> = table.take_ended().iter().map(|e| e.flow.ordinal()).collect();
         assert_eq!(ordinals, [3, 5, 7]);
         assert_eq!(table.counters().opened, table.counters().ended);
     }
@@ -617,13 +706,14 @@ mod tests {
             send(&mut table, 4000, second + 3.0, seq, 10);
             send(&mut table, 4000, second + 7.0, seq + 9, 1);
         }
-        table.finish(EndReason::EndOfCapture);
+        finish(&mut table);
         let ended = table.take_ended();
-        let timing = ended[0].flow.timing.as_ref().unwrap();
-        let gaps = timing.packets.of(ended[0].flow.originator);
+        let view = ended[0].view();
+        let timing = view.timing().unwrap();
+        let gaps = timing.packets.of(view.flow.originator());
         assert_eq!(gaps.count(), 99);
         assert!((gaps.mean_s().unwrap() - 10.0).abs() < 1e-6);
         assert!(gaps.variation().unwrap() < 1e-3);
-        assert_eq!(ended[0].flow.sent().0.retransmitted_bytes, 1000);
+        assert_eq!(view.sent().0.retransmitted_bytes, 1000);
     }
 }

@@ -1,4 +1,5 @@
-//! A timer wheel over packet time: lazily re-armed, bounded work a call. Knows only slot numbers.
+//! A timer wheel over packet time: lazily re-armed, bounded work a call. Knows only
+//! what to hand back.
 
 use dwell_packet::Timestamp;
 
@@ -8,19 +9,19 @@ const SLOTS: u64 = 512;
 /// Timers of one second's grain. A timer further off than the wheel reaches comes up early, and
 /// its owner arms it again.
 #[derive(Debug)]
-pub(crate) struct TimerWheel {
-    slots: Vec<Vec<u32>>,
+pub(crate) struct TimerWheel<T> {
+    slots: Vec<Vec<T>>,
     /// The second up to which timers have been handed out.
     second: u64,
 }
 
-impl TimerWheel {
+impl<T> TimerWheel<T> {
     pub(crate) fn new() -> Self {
         Self { slots: (0..SLOTS).map(|_| Vec::new()).collect(), second: 0 }
     }
 
     /// Arms `timer` for `deadline`, or for the end of the wheel if that is sooner.
-    pub(crate) fn arm(&mut self, timer: u32, deadline: Timestamp) {
+    pub(crate) fn arm(&mut self, timer: T, deadline: Timestamp) {
         let second = deadline.as_nanos().div_ceil(1_000_000_000);
         let second = second.clamp(self.second + 1, self.second + SLOTS - 1);
         if let Some(slot) = slot_mut(&mut self.slots, second) {
@@ -31,7 +32,7 @@ impl TimerWheel {
     /// Moves to `now` and takes the timers that came up, earliest first.
     ///
     /// The first call sets the clock. A jump over the whole wheel brings up every timer once.
-    pub(crate) fn advance(&mut self, now: Timestamp) -> Vec<u32> {
+    pub(crate) fn advance(&mut self, now: Timestamp) -> Vec<T> {
         let second = now.as_nanos() / 1_000_000_000;
         if self.second == 0 || second <= self.second {
             self.second = self.second.max(second);
@@ -49,7 +50,7 @@ impl TimerWheel {
     }
 }
 
-fn slot_mut(slots: &mut [Vec<u32>], second: u64) -> Option<&mut Vec<u32>> {
+fn slot_mut<T>(slots: &mut [Vec<T>], second: u64) -> Option<&mut Vec<T>> {
     slots.get_mut(usize::try_from(second % SLOTS).ok()?)
 }
 
@@ -84,7 +85,7 @@ mod tests {
     fn a_jump_brings_up_everything_once() {
         let mut wheel = TimerWheel::new();
         wheel.advance(at(10));
-        (0..600).for_each(|timer| wheel.arm(timer, at(10 + u64::from(timer))));
+        (0..600u32).for_each(|timer| wheel.arm(timer, at(10 + u64::from(timer))));
         let mut due = wheel.advance(at(1_000_000));
         due.sort_unstable();
         assert_eq!(due, (0..600).collect::<Vec<_>>());

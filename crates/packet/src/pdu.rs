@@ -144,7 +144,7 @@ impl fmt::Display for MacAddress {
 }
 
 /// Source and destination MAC addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkAddresses {
     /// Sender.
     pub src: MacAddress,

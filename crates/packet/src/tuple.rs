@@ -79,7 +79,7 @@ impl FiveTuple {
             | u64::from(v4) << 23
             | u64::from(scope.0 & Scope::MAX);
         let direction = if forward { Direction::Forward } else { Direction::Reverse };
-        (FlowKey { low, high, meta }, direction)
+        (FlowKey { low: halves(low), high: halves(high), meta }, direction)
     }
 
     /// The same packet, seen from the other side.
@@ -108,10 +108,13 @@ impl Scope {
 /// The direction-free identity of a flow, as integers (40 bytes).
 ///
 /// Endpoints are ordered, so both directions of a five-tuple have one key by construction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlowKey {
-    low: u128,
-    high: u128,
+    /// The lower endpoint's address, high half first: a u128 would be aligned to 16 bytes, and the
+    /// key take 48.
+    low: [u64; 2],
+    /// The higher endpoint's address.
+    high: [u64; 2],
     /// Low port, high port, protocol, IPv4 flag, scope.
     meta: u64,
 }
@@ -119,9 +122,10 @@ pub struct FlowKey {
 impl std::hash::Hash for FlowKey {
     /// Five integer writes: byte-slice hashing of the same key measured four times slower.
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write_u128(self.low);
-        state.write_u128(self.high);
-        state.write_u64(self.meta);
+        let [[a, b], [c, d]] = [self.low, self.high];
+        for word in [a, b, c, d, self.meta] {
+            state.write_u64(word);
+        }
     }
 }
 
@@ -132,9 +136,9 @@ impl FlowKey {
         let v4 = self.meta >> 23 & 1 == 1;
         let [low_hi, low_lo, high_hi, high_lo, protocol, ..] = self.meta.to_be_bytes();
         let low =
-            Endpoint { addr: as_addr(self.low, v4), port: u16::from_be_bytes([low_hi, low_lo]) };
+            Endpoint { addr: as_addr(whole(self.low), v4), port: u16::from_be_bytes([low_hi, low_lo]) };
         let high =
-            Endpoint { addr: as_addr(self.high, v4), port: u16::from_be_bytes([high_hi, high_lo]) };
+            Endpoint { addr: as_addr(whole(self.high), v4), port: u16::from_be_bytes([high_hi, high_lo]) };
         let transport =
             if protocol == Transport::Tcp.number() { Transport::Tcp } else { Transport::Udp };
         match direction {
@@ -147,7 +151,8 @@ impl FlowKey {
     /// a hash table, since it has no key.
     #[must_use]
     pub fn spread(&self) -> u64 {
-        let [a, b] = [self.low ^ self.high, self.low.wrapping_add(self.high)];
+        let (low, high) = (whole(self.low), whole(self.high));
+        let [a, b] = [low ^ high, low.wrapping_add(high)];
         let folded = a ^ (a >> 64) ^ b.rotate_left(32) ^ (b >> 64);
         // The high half of the product depends on all low bits, the low half on none of the high
         // ones: both together spread every bit.
@@ -158,7 +163,8 @@ impl FlowKey {
     /// TCP or UDP.
     #[must_use]
     pub fn transport(&self) -> Transport {
-        self.tuple(Direction::Forward).transport
+        let [_, _, _, _, protocol, ..] = self.meta.to_be_bytes();
+        if protocol == Transport::Tcp.number() { Transport::Tcp } else { Transport::Udp }
     }
 }
 
@@ -239,6 +245,16 @@ impl<T> PerDirection<T> {
 const fn low_half(bits: u128) -> u64 {
     let [_, _, _, _, _, _, _, _, a, b, c, d, e, f, g, h] = bits.to_be_bytes();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// The high and the low half.
+const fn halves(bits: u128) -> [u64; 2] {
+    [low_half(bits >> 64), low_half(bits)]
+}
+
+/// The number of these halves, high one first.
+fn whole([high, low]: [u64; 2]) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
 }
 
 fn as_u128(addr: IpAddr) -> u128 {
