@@ -1,9 +1,10 @@
 //! Established TCP connections and their next packets, by number. Knows no protocol above TCP.
 
+use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use dwell_flow::{FlowConfig, FlowTable, Update};
+use dwell_flow::{FlowConfig, FlowHasher, FlowTable, Lookup, Update};
 use dwell_packet::{
     Encapsulation, Endpoint, FiveTuple, IpFacts, Pdu, Processes, Scope, TcpFlags, TcpHeader, Timestamp,
     Transport, TransportHeader,
@@ -13,9 +14,12 @@ use dwell_packet::{
 /// again.
 #[derive(Debug)]
 pub struct Flows {
-    table: FlowTable<()>,
+    table: FlowTable<[u8; 3]>,
+    hasher: FlowHasher,
     /// The order of one round: every flow once.
     order: Vec<u32>,
+    /// Where the flows of the next packets are.
+    ahead: VecDeque<Lookup>,
     next: usize,
     round: u32,
     now: Timestamp,
@@ -38,8 +42,11 @@ impl Flows {
     pub fn established(count: u32) -> Self {
         let max_flows = usize::try_from(count).unwrap_or(usize::MAX);
         let config = FlowConfig { max_flows, ..FlowConfig::default() };
+        let hasher = FlowHasher::new(SEED);
         let mut flows = Self {
-            table: FlowTable::new(config, SEED),
+            table: FlowTable::new(config, hasher.clone()),
+            hasher,
+            ahead: VecDeque::new(),
             order: shuffled(count),
             next: 0,
             round: 0,
@@ -80,22 +87,53 @@ impl Flows {
             }
         };
         self.next += 1;
+        let lookup = self.look_ahead()?;
         let sent = self.round.wrapping_mul(LENGTH);
         let seq = (CLIENT_ISN + 1).wrapping_add(sent);
         match step {
             Step::Payload => {
-                self.feed(number, true, (seq, SERVER_ISN + 1 + LENGTH), (PSH_ACK, LENGTH))
+                self.put(number, &lookup, (seq, SERVER_ISN + 1 + LENGTH), (PSH_ACK, LENGTH))
             }
             Step::Acknowledgement => {
-                self.feed(number, true, (CLIENT_ISN + 1, SERVER_ISN + 1), (TcpFlags::ACK, 0))
+                self.put(number, &lookup, (CLIENT_ISN + 1, SERVER_ISN + 1), (TcpFlags::ACK, 0))
             }
         }
+    }
+
+    /// Where the next packet's flow is; asks for the flows of the packets to come, in three steps,
+    /// as the engine does.
+    fn look_ahead(&mut self) -> Option<Lookup> {
+        while self.ahead.len() < BUCKETS_AHEAD {
+            let place = (self.next - 1 + self.ahead.len()) % self.order.len();
+            let lookup = self.hasher.lookup(&tuple(*self.order.get(place)?), Scope::default());
+            self.table.prefetch(&lookup);
+            self.ahead.push_back(lookup);
+        }
+        if let Some(lookup) = self.ahead.get(FLOWS_AHEAD) {
+            self.table.prefetch_flow(lookup);
+        }
+        if let Some(lookup) = self.ahead.get(PAYLOADS_AHEAD) {
+            self.table.prefetch_payload(lookup);
+        }
+        self.ahead.pop_front()
     }
 
     fn feed(
         &mut self,
         number: u32,
         from_client: bool,
+        seq_ack: (u32, u32),
+        flags_len: (TcpFlags, u32),
+    ) -> Option<Update> {
+        let tuple = if from_client { tuple(number) } else { tuple(number).reversed() };
+        let lookup = self.hasher.lookup(&tuple, Scope::default());
+        self.put(number, &lookup, seq_ack, flags_len)
+    }
+
+    fn put(
+        &mut self,
+        number: u32,
+        lookup: &Lookup,
         (seq, ack): (u32, u32),
         (flags, payload_len): (TcpFlags, u32),
     ) -> Option<Update> {
@@ -107,12 +145,11 @@ impl Flows {
             self.table.take_bursts();
             self.table.take_due();
         }
-        let tuple = tuple(number);
         let header = TcpHeader { seq, ack, flags, window: 2_048, checksum: 0, options: &[] };
         let pdu = Pdu {
             ts: self.now,
             frame: self.ordinal,
-            tuple: if from_client { tuple } else { tuple.reversed() },
+            tuple: tuple(number),
             header: TransportHeader::Tcp(header),
             segment: &[],
             payload: &[],
@@ -123,7 +160,7 @@ impl Flows {
             encapsulation: Encapsulation::default(),
             processes: Processes::default(),
         };
-        self.table.update(&pdu, Scope::default(), self.ordinal)
+        self.table.update(&pdu, lookup, self.ordinal)
     }
 
     /// How many flows the table holds.
@@ -165,6 +202,10 @@ fn shuffled(count: u32) -> Vec<u32> {
     order
 }
 
+/// How many packets ahead buckets are asked for, then flows, then what payload touches.
+const BUCKETS_AHEAD: usize = 24;
+const FLOWS_AHEAD: usize = 16;
+const PAYLOADS_AHEAD: usize = 8;
 const SEED: u64 = 0x00c0_ffee;
 const START: Timestamp = Timestamp::from_parts(1_795_510_800, 0);
 /// 100,000 packets a second.

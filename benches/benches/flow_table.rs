@@ -11,6 +11,11 @@ use std::process::Command;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use dwell_benches::{Flows, Step, ThreadCpu, resident_bytes};
+use mimalloc::MiMalloc;
+
+/// As the sensor's: huge pages where the kernel grants them.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();

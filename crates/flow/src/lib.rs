@@ -6,6 +6,7 @@
 mod burst;
 mod community;
 mod config;
+mod index;
 mod lookup;
 mod path;
 mod payload;
@@ -20,12 +21,12 @@ mod wheel;
 pub use burst::{BURST_SILENCE, Burst};
 pub use community::{CommunityId, community_id};
 pub use config::{FlowConfig, FlowScope, Timeouts};
-pub use reassembly::{
-    Conflict, Delivery, MAX_HELD_BYTES, OverlapPolicy, Reassembler, ReassemblyCounters,
-};
 pub use lookup::{FlowHasher, Lookup};
 pub use path::Path;
 pub use payload::Payload;
+pub use reassembly::{
+    Conflict, Delivery, MAX_HELD_BYTES, OverlapPolicy, Reassembler, ReassemblyCounters,
+};
 pub use record::{DirectionCounters, EndReason, Flow, FlowView, Quality};
 pub use table::{Ended, FlowCounters, FlowId, FlowTable, Update};
 pub use tcp::{Arrival, TcpPhase};

@@ -141,6 +141,8 @@ impl Traits {
     const FIRST_REVERSED: u8 = 2;
     /// QUIC was seen.
     const QUIC: u8 = 4;
+    /// There is trouble beside the payload.
+    const TROUBLED: u8 = 8;
 
     const fn has(self, bit: u8) -> bool {
         self.0 & bit != 0
@@ -292,10 +294,12 @@ impl<X> Flow<X> {
         !self.tally.forward.is_empty() && !self.tally.reverse.is_empty()
     }
 
-    /// Whether taking this packet in needs a place for payload or trouble.
+    /// Whether taking this packet in needs the place for payload and trouble. A bare
+    /// acknowledgement does not, and is spared the cache miss.
     #[inline]
     pub(crate) fn needs_payload(&self, pdu: &Pdu<'_>, direction: Direction) -> bool {
         pdu.payload_len > 0
+            || self.traits.has(Traits::TROUBLED)
             || match &pdu.header {
                 TransportHeader::Tcp(tcp) => self.tcp.suspects(direction, tcp),
                 TransportHeader::Udp { .. } => false,
@@ -322,7 +326,11 @@ impl<X> Flow<X> {
                     Some(payload) => &mut payload.trouble,
                     None => &mut none,
                 };
-                self.tcp.segment(direction, tcp, pdu.payload_len, trouble)
+                let verdict = self.tcp.segment(direction, tcp, pdu.payload_len, trouble);
+                if trouble.is_some() {
+                    self.traits.0 |= Traits::TROUBLED;
+                }
+                verdict
             }
             TransportHeader::Udp { .. } => {
                 let bytes = pdu.payload_len;

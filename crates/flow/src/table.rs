@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use dwell_packet::{Direction, Pdu, Timestamp};
-use hashbrown::HashTable;
 
 use crate::burst::Burst;
 use crate::config::FlowConfig;
+use crate::index::Index;
 use crate::lookup::{FlowHasher, Lookup};
 use crate::path::{Path, Paths};
 use crate::payload::Payload;
@@ -83,19 +83,12 @@ pub struct FlowCounters {
     pub paths_refused: u64,
 }
 
-/// A flow's hash and its place in the slab: growing needs no look at the flows.
-#[derive(Clone, Copy, Debug)]
-struct Slot {
-    hash: u32,
-    index: u32,
-}
-
 /// Every open flow of one share.
 #[derive(Debug)]
 pub struct FlowTable<X> {
     config: FlowConfig,
     hasher: FlowHasher,
-    index: HashTable<Slot>,
+    index: Index,
     flows: Slab<Flow<X>>,
     payloads: Slab<Payload>,
     paths: Paths,
@@ -116,7 +109,7 @@ impl<X: Default + Copy> FlowTable<X> {
         Self {
             config,
             hasher,
-            index: HashTable::new(),
+            index: Index::new(),
             flows: Slab::new(),
             payloads: Slab::new(),
             paths: Paths::new(),
@@ -163,20 +156,24 @@ impl<X: Default + Copy> FlowTable<X> {
     /// [`FlowTable::update`]: at a million flows nearly every one is a cache miss.
     #[inline]
     pub fn prefetch(&self, lookup: &Lookup) {
-        // The first slot with this hash is nearly always the flow's.
-        let likely = |slot: &Slot| slot.hash == lookup.hash;
-        if let Some(slot) = self.index.find(spread(lookup.hash), likely) {
-            self.flows.prefetch(slot.index);
+        self.index.prefetch(lookup.hash);
+    }
+
+    /// As [`FlowTable::prefetch`], once what that asked for has come.
+    #[inline]
+    pub fn prefetch_flow(&self, lookup: &Lookup) {
+        // The first flow with this hash is nearly always the one.
+        if let Some(index) = self.index.find(lookup.hash, |_| true) {
+            self.flows.prefetch(index);
         }
     }
 
-    /// As [`FlowTable::prefetch`], for what payload touches: for packets with payload whose flow
-    /// was asked for some packets ago.
+    /// As [`FlowTable::prefetch_flow`], once what that asked for has come: for packets with
+    /// payload.
     #[inline]
     pub fn prefetch_payload(&self, lookup: &Lookup) {
-        let likely = |slot: &Slot| slot.hash == lookup.hash;
-        if let Some(slot) = self.index.find(spread(lookup.hash), likely)
-            && let Some(flow) = self.flows.get(slot.index)
+        if let Some(index) = self.index.find(lookup.hash, |_| true)
+            && let Some(flow) = self.flows.get(index)
             && flow.payload != NO_PAYLOAD
         {
             self.payloads.prefetch(flow.payload);
@@ -241,10 +238,7 @@ impl<X: Default + Copy> FlowTable<X> {
     pub fn end(&mut self, id: FlowId, reason: EndReason) {
         let Some(flow) = self.get(id) else { return };
         let phase = flow.tcp_phase();
-        let hash = spread(self.hasher.hash(&flow.key));
-        if let Ok(entry) = self.index.find_entry(hash, |slot| slot.index == id.index) {
-            entry.remove();
-        }
+        self.index.remove(self.hasher.hash(&flow.key), id.index);
         let Some(flow) = self.flows.remove(id.index) else { return };
         self.counters.ended += 1;
         let reason = match (reason, phase) {
@@ -290,7 +284,7 @@ impl<X: Default + Copy> FlowTable<X> {
     /// Whether no flow is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.index.len() == 0
     }
 
     /// What was counted so far.
@@ -301,24 +295,21 @@ impl<X: Default + Copy> FlowTable<X> {
 
     #[inline]
     fn find(&self, lookup: &Lookup) -> Option<u32> {
-        let same = |slot: &Slot| {
-            slot.hash == lookup.hash
-                && self.flows.get(slot.index).is_some_and(|flow| flow.key == lookup.key)
-        };
-        self.index.find(spread(lookup.hash), same).map(|slot| slot.index)
+        let same = |place: u32| self.flows.get(place).is_some_and(|flow| flow.key == lookup.key);
+        self.index.find(lookup.hash, same)
     }
 
     /// Takes a packet into the flow at `index`, with a place for its payload if it needs one.
     #[inline]
     fn observe(&mut self, index: u32, pdu: &Pdu<'_>, direction: Direction) -> Option<Verdict> {
         let flow = self.flows.get_mut(index)?;
-        if flow.payload == NO_PAYLOAD && flow.needs_payload(pdu, direction) {
-            flow.payload = self.payloads.insert(Payload::default()).unwrap_or(NO_PAYLOAD);
+        let mut payload = None;
+        if flow.needs_payload(pdu, direction) {
+            if flow.payload == NO_PAYLOAD {
+                flow.payload = self.payloads.insert(Payload::default()).unwrap_or(NO_PAYLOAD);
+            }
+            payload = self.payloads.get_mut(flow.payload);
         }
-        let mut payload = match flow.payload {
-            NO_PAYLOAD => None,
-            number => self.payloads.get_mut(number),
-        };
         let verdict = flow.observe(pdu, direction, payload.as_deref_mut());
         if let (Verdict::Ours(arrival), Some(payload)) = (verdict, payload)
             && arrival != Arrival::Nothing
@@ -340,8 +331,7 @@ impl<X: Default + Copy> FlowTable<X> {
             self.counters.refused += 1;
             return None;
         };
-        let slot = Slot { hash: lookup.hash, index };
-        self.index.insert_unique(spread(slot.hash), slot, |slot| spread(slot.hash));
+        self.index.insert(lookup.hash, index);
         self.counters.opened += 1;
         let id = FlowId::of(index, &flow);
         self.arm(id);
@@ -444,13 +434,6 @@ impl FlowId {
     pub const fn index(self) -> u32 {
         self.index
     }
-}
-
-/// The number that the index takes for a hash: it looks at the seven highest bits and at the low
-/// ones, so both must depend on all 32.
-#[inline]
-fn spread(hash: u32) -> u64 {
-    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Why a flow that has been silent ends: its TCP phase says.
@@ -572,7 +555,11 @@ mod tests {
 
     fn send(table: &mut Table, port: u16, second: f64, seq: u32, len: u32) -> Option<Update> {
         let header = tcp(TcpFlags::ACK, seq, 501);
-        feed(table, u64::from(port), &Packet { second, client_port: port, from_client: true, header, len })
+        feed(
+            table,
+            u64::from(port),
+            &Packet { second, client_port: port, from_client: true, header, len },
+        )
     }
 
     fn run(table: &mut Table, from: u32, to: u32) {

@@ -217,7 +217,8 @@ impl TcpSide {
             return Arrival::Nothing;
         }
         let ahead = seq.wrapping_sub(self.next_seq).cast_signed();
-        self.trouble.missing = self.trouble.missing.saturating_add(u64::from(ahead.max(0).unsigned_abs()));
+        self.trouble.missing =
+            self.trouble.missing.saturating_add(u64::from(ahead.max(0).unsigned_abs()));
         (self.next_seq, self.trouble.stray_end, self.trouble.hole) = (end, None, None);
         Arrival::New { bytes: len }
     }

@@ -135,10 +135,14 @@ impl FlowKey {
     pub fn tuple(&self, direction: Direction) -> FiveTuple {
         let v4 = self.meta >> 23 & 1 == 1;
         let [low_hi, low_lo, high_hi, high_lo, protocol, ..] = self.meta.to_be_bytes();
-        let low =
-            Endpoint { addr: as_addr(whole(self.low), v4), port: u16::from_be_bytes([low_hi, low_lo]) };
-        let high =
-            Endpoint { addr: as_addr(whole(self.high), v4), port: u16::from_be_bytes([high_hi, high_lo]) };
+        let low = Endpoint {
+            addr: as_addr(whole(self.low), v4),
+            port: u16::from_be_bytes([low_hi, low_lo]),
+        };
+        let high = Endpoint {
+            addr: as_addr(whole(self.high), v4),
+            port: u16::from_be_bytes([high_hi, high_lo]),
+        };
         let transport =
             if protocol == Transport::Tcp.number() { Transport::Tcp } else { Transport::Udp };
         match direction {
