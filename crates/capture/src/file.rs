@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dwell_packet::{Frame, LinkType, Processes};
 
+use crate::chunk::Chunk;
 use crate::compression::{Compression, decompress};
 use crate::error::{CaptureError, Fault, Place};
 use crate::pcap::Pcap;
@@ -29,6 +30,8 @@ pub struct FileSource {
     stored_len: Option<u64>,
     frames: u64,
     ended: bool,
+    /// What stopped the reading after frames that were not delivered yet.
+    failed: Option<CaptureError>,
 }
 
 /// The format of a capture file.
@@ -81,6 +84,51 @@ impl FileSource {
     /// # Errors
     /// When the file cannot be read on. Every frame before that was delivered.
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, CaptureError> {
+        match self.next_record()? {
+            Some(record) => Ok(Some(self.deliver(record))),
+            None => Ok(None),
+        }
+    }
+
+    /// Fills `chunk` with the next frames, a megabyte or so; false at the end.
+    ///
+    /// From a pipe it takes what there is and does not wait for more. Never allocates once the
+    /// chunk has held as much.
+    ///
+    /// # Errors
+    /// When the file cannot be read on. Every frame before that was delivered.
+    pub fn next_chunk(&mut self, chunk: &mut Chunk) -> Result<bool, CaptureError> {
+        chunk.frames.clear();
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        self.window.hold(std::mem::take(&mut chunk.bytes));
+        while chunk.has_room(self.window.position()) {
+            match self.next_record() {
+                Ok(Some(record)) => {
+                    self.frames += 1;
+                    chunk.put(&record, self.window.position(), self.frames);
+                    self.window.take(record.total);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+            if self.window.is_drained() {
+                break;
+            }
+        }
+        chunk.bytes = self.window.release();
+        match self.failed.take_if(|_| chunk.frames.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok(!chunk.frames.is_empty()),
+        }
+    }
+
+    /// The next record, whole in the window but not taken; `None` at the end, and after an error.
+    fn next_record(&mut self) -> Result<Option<Record>, CaptureError> {
         if self.ended {
             return Ok(None);
         }
@@ -88,18 +136,11 @@ impl FileSource {
             Format::Pcap(pcap) => pcap.next(&mut self.window),
             Format::Pcapng(pcapng) => pcapng.next(&mut self.window),
         };
-        match found {
-            Ok(Some(record)) => Ok(Some(self.deliver(record))),
-            Ok(None) => {
-                self.ended = true;
-                Ok(None)
-            }
-            Err(fault) => {
-                self.ended = true;
-                let at = At { place: self.place(), offset: self.window.offset() };
-                Err(error(&self.path, fault, self.compression, at, &self.stored))
-            }
-        }
+        found.inspect(|record| self.ended = record.is_none()).map_err(|fault| {
+            self.ended = true;
+            let at = At { place: self.place(), offset: self.window.offset() };
+            error(&self.path, fault, self.compression, at, &self.stored)
+        })
     }
 
     /// Bytes of the file as stored that were read.
@@ -170,7 +211,17 @@ impl FileSource {
         let mut window = Window::new(stream);
         let format = Format::open(&mut window)
             .map_err(|fault| error(&path, fault, compression, start, &stored))?;
-        Ok(Self { path, window, format, compression, stored, stored_len, frames: 0, ended: false })
+        Ok(Self {
+            path,
+            window,
+            format,
+            compression,
+            stored,
+            stored_len,
+            frames: 0,
+            ended: false,
+            failed: None,
+        })
     }
 
     fn deliver(&mut self, record: Record) -> Frame<'_> {

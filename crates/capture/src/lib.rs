@@ -3,6 +3,7 @@
 //! Knows capture files (pcap and pcapng, plain or compressed) and interfaces. It does not look into frames: what
 //! is in them is `dwell-packet`'s business.
 
+mod chunk;
 mod compression;
 mod error;
 mod file;
@@ -13,6 +14,7 @@ mod pcapng;
 mod record;
 mod window;
 
+pub use chunk::Chunk;
 pub use compression::Compression;
 pub use error::{CaptureError, Place};
 pub use file::{FileKind, FileSource};

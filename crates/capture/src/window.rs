@@ -14,12 +14,57 @@ pub(crate) struct Window {
     end: usize,
     offset: u64,
     ended: bool,
+    /// Whether what was taken stays where it is.
+    held: bool,
+    /// Whether the latest read gave less than was asked for: a pipe that has no more just now.
+    short: bool,
 }
 
 impl Window {
     /// A window at the start of `stream`.
     pub(crate) fn new(stream: Box<dyn Read + Send>) -> Self {
-        Self { stream, buffer: vec![0; READ_BYTES], start: 0, end: 0, offset: 0, ended: false }
+        let buffer = vec![0; READ_BYTES];
+        Self {
+            stream,
+            buffer,
+            start: 0,
+            end: 0,
+            offset: 0,
+            ended: false,
+            held: false,
+            short: false,
+        }
+    }
+
+    /// Keeps what is taken from now on in place, in `buffer`, until [`Window::release`].
+    pub(crate) fn hold(&mut self, mut buffer: Vec<u8>) {
+        let rest = self.bytes().len();
+        if buffer.len() < rest.max(READ_BYTES) {
+            buffer.resize(rest.max(READ_BYTES), 0);
+        }
+        if let Some(front) = buffer.get_mut(..rest) {
+            front.copy_from_slice(self.bytes());
+        }
+        (self.buffer, self.start, self.end) = (buffer, 0, rest);
+        self.held = true;
+    }
+
+    /// The buffer with everything taken since [`Window::hold`], and what follows; the window keeps
+    /// a copy of the latter.
+    pub(crate) fn release(&mut self) -> Vec<u8> {
+        let rest = self.bytes().to_vec();
+        (self.start, self.end, self.held) = (0, rest.len(), false);
+        std::mem::replace(&mut self.buffer, rest)
+    }
+
+    /// Where the window starts in its buffer.
+    pub(crate) const fn position(&self) -> usize {
+        self.start
+    }
+
+    /// Whether all that could be read just now is taken.
+    pub(crate) const fn is_drained(&self) -> bool {
+        self.short && self.start == self.end
     }
 
     /// Where the window starts, in bytes from the start of the stream.
@@ -43,22 +88,31 @@ impl Window {
         if self.end - self.start >= len {
             return Ok(true);
         }
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
-        while self.end < len && !self.ended {
+        if !self.held {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        let end = self.start.saturating_add(len);
+        while self.end < end && !self.ended {
             if self.end == self.buffer.len() {
-                self.buffer.resize(self.buffer.len().saturating_mul(2).min(len), 0);
+                let twice = self.buffer.len().saturating_mul(2);
+                let room = end.max(self.end.saturating_add(READ_BYTES));
+                self.buffer.resize(twice.min(room).max(READ_BYTES), 0);
             }
-            let free = self.buffer.get_mut(self.end..).unwrap_or_default();
+            let until = self.end.saturating_add(READ_BYTES).min(self.buffer.len());
+            let free = self.buffer.get_mut(self.end..until).unwrap_or_default();
             match self.stream.read(free) {
                 Ok(0) => self.ended = true,
-                Ok(read) => self.end += read,
+                Ok(read) => {
+                    self.short = read < free.len();
+                    self.end += read;
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.end >= len)
+        Ok(self.end >= end)
     }
 
     /// Takes up to `len` bytes out of the window.
@@ -81,7 +135,12 @@ impl Window {
                 return Ok(false);
             }
             let step = usize::try_from(left).unwrap_or(usize::MAX);
+            let place = self.start;
             left -= self.take(step).len() as u64;
+            if self.start == self.end {
+                // Nobody wants these bytes: the next ones may take their place.
+                (self.start, self.end) = (place, place);
+            }
         }
         Ok(true)
     }
@@ -132,6 +191,31 @@ mod tests {
         assert_eq!(window.buffer.len(), READ_BYTES);
         assert_eq!(window.take(usize::MAX).len(), 100);
         assert!(!window.skip(u64::MAX).unwrap());
+    }
+
+    #[test]
+    fn what_is_held_stays_in_place() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(READ_BYTES * 2).collect();
+        let mut window = Window::new(Box::new(io::Cursor::new(bytes.clone())));
+        assert!(window.fill(10).unwrap());
+        window.take(10);
+        window.hold(Vec::new());
+        assert!(window.fill(READ_BYTES).unwrap());
+        window.take(READ_BYTES);
+        let taken = window.position();
+        assert!(window.skip(100).unwrap());
+        assert!(window.fill(50).unwrap());
+        let held = window.release();
+        assert_eq!(held[..taken], bytes[10..10 + READ_BYTES]);
+        assert_eq!(window.take(50), &bytes[110 + READ_BYTES..160 + READ_BYTES]);
+    }
+
+    #[test]
+    fn a_held_window_does_not_grow_with_what_is_skipped() {
+        let mut window = Window::new(Box::new(io::repeat(7)));
+        window.hold(Vec::new());
+        assert!(window.skip(64 << 20).unwrap());
+        assert!(window.release().len() <= 2 * READ_BYTES);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::io::Cursor;
 
-use dwell_capture::{CaptureError, FileSource};
-use dwell_packet::Timestamp;
+use dwell_capture::{CaptureError, Chunk, FileSource};
+use dwell_packet::{Frame, Timestamp};
 
 /// The byte order of what is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,15 @@ pub(crate) struct Read {
 }
 
 impl Read {
+    fn of(frame: &Frame<'_>) -> Self {
+        Self {
+            ts: frame.ts,
+            link_type: frame.link_type.0,
+            bytes: frame.bytes.to_vec(),
+            wire_len: frame.wire_len,
+        }
+    }
+
     /// An Ethernet frame whose capture is whole.
     pub(crate) fn whole(ts: Timestamp, bytes: &[u8]) -> Self {
         let wire_len = u32::try_from(bytes.len()).unwrap();
@@ -66,12 +75,7 @@ pub(crate) fn drain(source: &mut FileSource) -> (Vec<Read>, Option<CaptureError>
         match source.next_frame() {
             Ok(Some(frame)) => {
                 assert_eq!(frame.number, frames.len() as u64 + 1);
-                frames.push(Read {
-                    ts: frame.ts,
-                    link_type: frame.link_type.0,
-                    bytes: frame.bytes.to_vec(),
-                    wire_len: frame.wire_len,
-                });
+                frames.push(Read::of(&frame));
             }
             Ok(None) => return (frames, None),
             Err(error) => {
@@ -82,10 +86,41 @@ pub(crate) fn drain(source: &mut FileSource) -> (Vec<Read>, Option<CaptureError>
     }
 }
 
+/// As [`drain`], by chunks.
+pub(crate) fn drain_chunks(source: &mut FileSource) -> (Vec<Read>, Option<CaptureError>) {
+    let (mut frames, mut chunk) = (Vec::new(), Chunk::default());
+    loop {
+        match source.next_chunk(&mut chunk) {
+            Ok(true) => {
+                for frame in chunk.frames() {
+                    frames.push(Read::of(&frame));
+                    assert_eq!(frame.number, frames.len() as u64);
+                }
+            }
+            Ok(false) => return (frames, None),
+            Err(error) => {
+                assert!(!source.next_chunk(&mut chunk).unwrap(), "an error ends the file");
+                return (frames, Some(error));
+            }
+        }
+    }
+}
+
+/// All frames of a file and what is said of its damage, the same one by one and by chunks.
+#[track_caller]
+fn both_ways(file: &[u8]) -> (Vec<Read>, Option<String>) {
+    let told = |(frames, error): (Vec<Read>, Option<CaptureError>)| {
+        (frames, error.map(|error| error.to_string()))
+    };
+    let one_by_one = told(drain(&mut open(file).unwrap()));
+    assert_eq!(told(drain_chunks(&mut open(file).unwrap())), one_by_one);
+    one_by_one
+}
+
 /// The frames of a file that must be sound.
 #[track_caller]
 pub(crate) fn read(file: &[u8]) -> Vec<Read> {
-    let (frames, error) = drain(&mut open(file).unwrap());
+    let (frames, error) = both_ways(file);
     if let Some(error) = error {
         panic!("{error}");
     }
@@ -95,8 +130,8 @@ pub(crate) fn read(file: &[u8]) -> Vec<Read> {
 /// The frames of a file that breaks off, and what is said of it.
 #[track_caller]
 pub(crate) fn read_damaged(file: &[u8]) -> (Vec<Read>, String) {
-    let (frames, error) = drain(&mut open(file).unwrap());
-    (frames, error.expect("no damage noticed").to_string())
+    let (frames, error) = both_ways(file);
+    (frames, error.expect("no damage noticed"))
 }
 
 /// A pcap file, record by record.

@@ -1,0 +1,79 @@
+//! Many frames at once, with the bytes they stand in: what one thread hands to another.
+
+use dwell_packet::{Frame, LinkType, Timestamp};
+
+use crate::record::Record;
+
+/// A chunk is full when it holds this many bytes: few enough to stay in a second-level cache while
+/// they are looked at.
+const MAX_BYTES: usize = 768 << 10;
+
+/// A chunk is full when it holds this many frames.
+const MAX_FRAMES: usize = 4096;
+
+/// Frames in the order of the capture, and the bytes they stand in.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) frames: Vec<FrameAt>,
+}
+
+/// One frame's header fields and where its bytes are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FrameAt {
+    ts: Timestamp,
+    number: u64,
+    start: usize,
+    end: usize,
+    wire_len: u32,
+    link_type: LinkType,
+}
+
+impl Chunk {
+    /// The frames, in order.
+    pub fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        self.frames.iter().map(|at| Frame {
+            ts: at.ts,
+            link_type: at.link_type,
+            bytes: self.bytes.get(at.start..at.end).unwrap_or_default(),
+            wire_len: at.wire_len,
+            number: at.number,
+        })
+    }
+
+    /// The bytes that every frame stands in.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many frames there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.frames.len()
+    }
+
+    /// Whether there is no frame.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Whether another frame may be put in after `taken` bytes.
+    pub(crate) fn has_room(&self, taken: usize) -> bool {
+        taken < MAX_BYTES && self.frames.len() < MAX_FRAMES
+    }
+
+    /// Puts the frame of a record in that starts at `place`.
+    pub(crate) fn put(&mut self, record: &Record, place: usize, number: u64) {
+        let start = place + record.header;
+        self.frames.push(FrameAt {
+            ts: record.ts,
+            number,
+            start,
+            end: start + record.captured,
+            wire_len: record.wire_len,
+            link_type: record.link_type,
+        });
+    }
+}
