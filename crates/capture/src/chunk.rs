@@ -1,6 +1,8 @@
 //! Many frames at once, with the bytes they stand in: what one thread hands to another.
 
-use dwell_packet::{Frame, LinkType, Timestamp};
+use std::sync::Arc;
+
+use dwell_packet::{Frame, Heading, LinkType, Process, Processes, Timestamp};
 
 use crate::record::Record;
 
@@ -19,7 +21,7 @@ pub struct Chunk {
 }
 
 /// One frame's header fields and where its bytes are.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct FrameAt {
     ts: Timestamp,
     number: u64,
@@ -27,6 +29,25 @@ pub(crate) struct FrameAt {
     end: usize,
     wire_len: u32,
     link_type: LinkType,
+    processes: Option<Box<KeptProcesses>>,
+}
+
+/// The processes behind a frame, where the capture notes them.
+#[derive(Clone, Debug)]
+pub(crate) struct KeptProcesses {
+    pub(crate) owner: Option<Arc<Process>>,
+    pub(crate) effective: Option<Arc<Process>>,
+    pub(crate) heading: Option<Heading>,
+}
+
+impl KeptProcesses {
+    fn borrowed(&self) -> Processes<'_> {
+        Processes {
+            owner: self.owner.as_deref(),
+            effective: self.effective.as_deref(),
+            heading: self.heading,
+        }
+    }
 }
 
 impl Chunk {
@@ -38,6 +59,7 @@ impl Chunk {
             bytes: self.bytes.get(at.start..at.end).unwrap_or_default(),
             wire_len: at.wire_len,
             number: at.number,
+            processes: at.processes.as_deref().map(KeptProcesses::borrowed).unwrap_or_default(),
         })
     }
 
@@ -65,7 +87,13 @@ impl Chunk {
     }
 
     /// Puts the frame of a record in that starts at `place`.
-    pub(crate) fn put(&mut self, record: &Record, place: usize, number: u64) {
+    pub(crate) fn put(
+        &mut self,
+        record: &Record,
+        place: usize,
+        number: u64,
+        processes: Option<Box<KeptProcesses>>,
+    ) {
         let start = place + record.header;
         self.frames.push(FrameAt {
             ts: record.ts,
@@ -74,6 +102,7 @@ impl Chunk {
             end: start + record.captured,
             wire_len: record.wire_len,
             link_type: record.link_type,
+            processes,
         });
     }
 }

@@ -107,7 +107,11 @@ impl FileSource {
             match self.next_record() {
                 Ok(Some(record)) => {
                     self.frames += 1;
-                    chunk.put(&record, self.window.position(), self.frames);
+                    let processes = match &self.format {
+                        Format::Pcapng(pcapng) => pcapng.kept_processes(&record),
+                        Format::Pcap(_) => None,
+                    };
+                    chunk.put(&record, self.window.position(), self.frames, processes);
                     self.window.take(record.total);
                 }
                 Ok(None) => break,

@@ -1,7 +1,10 @@
 //! The pcapng format (draft-ietf-opsawg-pcapng). Knows blocks, not what frames hold.
 
+use std::sync::Arc;
+
 use dwell_packet::{Heading, LinkType, Process, Processes, Timestamp};
 
+use crate::chunk::KeptProcesses;
 use crate::error::{Fault, Place};
 use crate::record::{ByteOrder, MAX_CAPTURED, Record};
 use crate::window::Window;
@@ -50,7 +53,7 @@ pub(crate) struct Pcapng {
     order: ByteOrder,
     interfaces: Vec<Interface>,
     /// Processes of the section, in the order of their blocks.
-    processes: Vec<Process>,
+    processes: Vec<Arc<Process>>,
     blocks: u64,
     /// Time of the last frame: simple packet blocks carry none.
     last: Timestamp,
@@ -124,9 +127,16 @@ impl Pcapng {
 
     /// The processes behind a frame of the current section.
     pub(crate) fn processes(&self, record: Record) -> Processes<'_> {
-        let [owner, effective] =
-            record.processes.map(|place| place.and_then(|place| self.processes.get(place)));
+        let [owner, effective] = record.processes.map(|place| Some(&**self.processes.get(place?)?));
         Processes { owner, effective, heading: record.heading }
+    }
+
+    /// The same, to be kept beyond the section; `None` when no process is known.
+    pub(crate) fn kept_processes(&self, record: &Record) -> Option<Box<KeptProcesses>> {
+        let [owner, effective] =
+            record.processes.map(|place| self.processes.get(place?).map(Arc::clone));
+        let known = owner.is_some() || effective.is_some();
+        known.then(|| Box::new(KeptProcesses { owner, effective, heading: record.heading }))
     }
 
     /// The block that comes next.
@@ -197,7 +207,7 @@ impl Pcapng {
             }
             INTERFACE_DESCRIPTION => self.interfaces.push(interface(self.order, body)),
             PROCESS_INFORMATION if self.processes.len() < MAX_PROCESSES => {
-                self.processes.push(process(self.order, body));
+                self.processes.push(Arc::new(process(self.order, body)));
             }
             _ => {}
         }

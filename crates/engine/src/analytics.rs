@@ -13,6 +13,7 @@ use dwell_proto::{Fact, Observed, Sender};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::batch::Batch;
 use crate::event::{Event, EventKind, FlowSnapshot};
 use crate::flow_state::{FlowState, LastChance};
 use crate::migration::Connections;
@@ -21,7 +22,7 @@ use crate::record::{FlowRecord, Moment, Record, SessionRecord};
 
 /// Everything that is known across flows.
 #[derive(Debug)]
-pub(crate) struct Analytics {
+pub struct Analytics {
     rules: AppRules,
     hosts: Hosts,
     names: Names,
@@ -56,8 +57,27 @@ impl Analytics {
         self.detector.reconfigure(config, policy);
     }
 
+    /// Applies what came of a batch: the events of each second that ended in it, then the second.
+    pub fn run(&mut self, batch: &mut Batch) {
+        for (place, second) in batch.shared.seconds.iter().enumerate() {
+            let events = batch.parts.iter_mut().filter_map(|part| part.events.get_mut(place));
+            self.apply_all(events.flat_map(std::mem::take).collect());
+            self.advance(second.now);
+        }
+    }
+
+    /// Takes the events of all shards in, up to some moment.
+    pub(crate) fn apply_all(&mut self, mut events: Vec<Event>) {
+        // Packets have one place in the capture; what timers bring up at one moment is ordered by
+        // flow. The sort is stable, so that events of one packet keep their order.
+        events.sort_by_key(|event| (event.ordinal, event.flow));
+        for event in events {
+            self.apply(event);
+        }
+    }
+
     /// Takes one event in.
-    pub(crate) fn apply(&mut self, event: Event) {
+    fn apply(&mut self, event: Event) {
         let Event { ts, flow, kind, .. } = event;
         match kind {
             EventKind::Opened(snapshot) => self.opened(flow, &snapshot),
@@ -93,7 +113,7 @@ impl Analytics {
     }
 
     /// Takes the records made since the last call.
-    pub(crate) fn take_records(&mut self) -> Vec<Record> {
+    pub fn take_records(&mut self) -> Vec<Record> {
         std::mem::take(&mut self.records)
     }
 

@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use dwell_attribution::{AppRules, Policy};
 use dwell_detect::{DetectConfig, Detector};
-use dwell_flow::FlowConfig;
-use dwell_packet::{DecodeConfig, DecodeCounters, Decoder, Frame, Timestamp};
+use dwell_flow::{FlowConfig, FlowHasher, FlowId};
+use dwell_packet::{DecodeConfig, DecodeCounters, Frame, Timestamp};
 
 use crate::analytics::Analytics;
-use crate::clock::Clock;
+use crate::batch::Batch;
+use crate::event::Event;
+use crate::intake::{Intake, Second, Taken};
 use crate::record::{FlowStats, Record, StatsRecord};
 use crate::shard::{Shard, ShardCounters};
 
 /// Flows are spread over this many shards whatever the number of workers, so that results do not
 /// depend on it.
-const SHARDS: usize = 16;
+const SHARDS: usize = 8;
+
+/// Flows that end at once when the capture does: what they leave is handed out before more end.
+const ENDS_AT_ONCE: usize = 4096;
 
 /// What an engine is made with.
 #[derive(Debug)]
@@ -47,15 +52,33 @@ impl Default for EngineConfig {
     }
 }
 
-/// Frames in, records out, in one thread.
+/// Frames in, records out.
+///
+/// In one thread by [`Engine::handle`] or [`Engine::handle_chunk`]; in several by
+/// [`Engine::lanes`]. All three give the same records.
 #[derive(Debug)]
 pub struct Engine {
-    decoder: Decoder,
+    intake: Intake,
     shards: Vec<Shard>,
     analytics: Analytics,
-    clock: Clock,
-    second: u64,
-    ordinal: u64,
+    batch: Batch,
+    /// Once the capture is over: flows that are still open, the oldest last, with their shards.
+    ending: Option<Vec<(u64, usize, FlowId)>>,
+}
+
+/// The three stages of the data path, for threads of the caller's own.
+///
+/// Batches go through them in the order of the capture: the intake fills one, every shard runs its
+/// part, the analytics applies what came of it. Each stage takes batches in order; different stages
+/// and different shards may be at different batches.
+#[derive(Debug)]
+pub struct Lanes<'e> {
+    /// Fills batches.
+    pub intake: &'e mut Intake,
+    /// Run the parts of a batch, each its own.
+    pub shards: &'e mut [Shard],
+    /// Applies what came of a batch, and makes records.
+    pub analytics: &'e mut Analytics,
 }
 
 impl Engine {
@@ -65,13 +88,14 @@ impl Engine {
         let mut flow = config.flow;
         flow.max_flows = flow.max_flows.div_ceil(SHARDS);
         flow.max_reassembly_bytes = flow.max_reassembly_bytes.div_ceil(SHARDS);
+        let hasher = FlowHasher::new(config.seed);
+        let shard = || Shard::new(flow.clone(), hasher.clone());
         Self {
-            decoder: Decoder::new(config.decode),
-            shards: (0..SHARDS).map(|_| Shard::new(flow.clone(), config.seed)).collect(),
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+            intake: Intake::new(config.decode, &flow, hasher.clone()),
             analytics: Analytics::new(config.rules, config.policy, config.detect),
-            clock: Clock::default(),
-            second: 0,
-            ordinal: 0,
+            batch: Batch::new(SHARDS),
+            ending: None,
         }
     }
 
@@ -80,7 +104,7 @@ impl Engine {
     ///
     /// Frames of established flows that were inspected cost no allocation.
     pub fn handle(&mut self, frame: Frame<'_>) {
-        let (waited, this) = self.clock.admit(frame);
+        let (waited, this) = self.intake.admit(frame);
         if let Some(waited) = waited {
             self.process(waited.frame());
         }
@@ -89,17 +113,37 @@ impl Engine {
         }
     }
 
+    /// Takes frames in that stand in `bytes`, as [`Engine::handle`] would one by one. Faster, the
+    /// more of them there are.
+    pub fn handle_chunk<'f>(&mut self, frames: impl Iterator<Item = Frame<'f>>, bytes: &[u8]) {
+        let batch = &mut self.batch;
+        self.intake.fill(batch, frames, bytes);
+        for (shard, part) in self.shards.iter_mut().zip(&mut batch.parts) {
+            shard.run(part, &batch.shared, bytes);
+        }
+        self.analytics.run(batch);
+    }
+
+    /// The stages, for threads of the caller's own.
+    pub fn lanes(&mut self) -> Lanes<'_> {
+        Lanes { intake: &mut self.intake, shards: &mut self.shards, analytics: &mut self.analytics }
+    }
+
+    /// An empty batch for [`Engine::lanes`].
+    #[must_use]
+    pub fn new_batch(&self) -> Batch {
+        Batch::new(self.shards.len())
+    }
+
     /// Moves packet time on without a frame, as a live sensor does while its link is silent.
     ///
     /// Time-outs, updates of silent flows and judgements come due; time never goes back.
     pub fn advance(&mut self, now: Timestamp) {
-        if let Some(waited) = self.clock.advance(now) {
+        if let Some(waited) = self.intake.advance(now) {
             self.process(waited.frame());
         }
-        let second = self.clock.now().as_nanos() / 1_000_000_000;
-        if second != self.second {
-            self.second = second;
-            self.close_epoch();
+        if let Some(second) = self.intake.tick() {
+            self.close_epoch(second);
         }
     }
 
@@ -116,17 +160,44 @@ impl Engine {
 
     /// Ends every flow and judges what is left; records follow from `take_records`.
     pub fn finish(&mut self) {
-        if let Some(waited) = self.clock.finish() {
-            self.process(waited.frame());
+        while self.finish_some() {}
+    }
+
+    /// As [`Engine::finish`], some flows at a time: true while there are more. Take the records
+    /// between two calls, so that a million open flows do not need room for a million records.
+    pub fn finish_some(&mut self) -> bool {
+        if self.ending.is_none() {
+            self.begin_end();
         }
-        self.close_epoch();
-        let now = self.clock.now();
-        self.ordinal += 1;
-        for shard in &mut self.shards {
-            shard.finish(now, self.ordinal);
+        let Some(ending) = &mut self.ending else { return false };
+        let some = ending.split_off(ending.len().saturating_sub(ENDS_AT_ONCE));
+        let more = !ending.is_empty();
+        let Second { now, ordinal } = self.intake.end();
+        for &(_, number, id) in some.iter().rev() {
+            if let Some(shard) = self.shards.get_mut(number) {
+                shard.end(id, now, ordinal);
+            }
         }
         self.merge_events();
-        self.analytics.finish(now);
+        if !more {
+            self.analytics.finish(now);
+        }
+        more
+    }
+
+    /// The last packets and the last second; afterwards no flow opens.
+    fn begin_end(&mut self) {
+        if let Some(waited) = self.intake.last_frame() {
+            self.process(waited.frame());
+        }
+        let now = self.intake.now();
+        self.close_epoch(Second { now, ordinal: self.intake.ordinal() });
+        let mut open: Vec<(u64, usize, FlowId)> = Vec::new();
+        for (number, shard) in self.shards.iter().enumerate() {
+            open.extend(shard.open_flows().into_iter().map(|(flow, id)| (flow, number, id)));
+        }
+        open.sort_unstable_by(|a, b| b.cmp(a));
+        self.ending = Some(open);
     }
 
     /// Sessions and findings, for a summary at the end of a replay.
@@ -142,63 +213,55 @@ impl Engine {
         let mut flows = FlowStats::default();
         for shard in &self.shards {
             shards.add(&shard.counters());
-            flows.add(&shard.flow_counters(), shard.open_flows());
+            flows.add(&shard.flow_counters(), shard.open_count());
         }
         StatsRecord {
-            ts: self.clock.now(),
+            ts: self.intake.now(),
             decode: self.decode_counters(),
             shards,
             flows,
-            clock_steps: self.clock.steps_ahead,
+            clock_steps: self.intake.clock_steps(),
         }
     }
 
     /// What decoding counted so far.
     #[must_use]
     pub fn decode_counters(&self) -> DecodeCounters {
-        self.decoder.counters()
+        self.intake.decode_counters()
     }
 
     /// Takes one frame in whose time stamp can be trusted.
     fn process(&mut self, frame: Frame<'_>) {
-        self.ordinal += 1;
-        let second = self.clock.now().as_nanos() / 1_000_000_000;
-        if second != self.second {
-            self.second = second;
-            self.close_epoch();
+        let Taken { second, packet, ordinal } = self.intake.take(frame);
+        if let Some(second) = second {
+            close_epoch(&mut self.shards, &mut self.analytics, second);
         }
-        // What is discarded is counted by the decoder, by reason.
-        let Ok(pdu) = self.decoder.decode(frame) else { return };
-        let number = shard_of(&pdu.tuple);
+        let Some((pdu, lookup)) = packet else { return };
+        let number = lookup.share(self.shards.len());
         if let Some(shard) = self.shards.get_mut(number) {
-            shard.handle(&pdu, self.ordinal);
+            shard.handle(&pdu, &lookup, ordinal);
         }
     }
 
-    /// Ends a second of packet time: every shard sees the same clock, and their events go to the
-    /// analytics in one order.
-    fn close_epoch(&mut self) {
-        let now = self.clock.now();
-        for shard in &mut self.shards {
-            shard.advance(now, self.ordinal);
-        }
-        self.merge_events();
-        self.analytics.advance(now);
+    fn close_epoch(&mut self, second: Second) {
+        close_epoch(&mut self.shards, &mut self.analytics, second);
     }
 
     fn merge_events(&mut self) {
-        let mut events: Vec<_> = self.shards.iter_mut().flat_map(Shard::take_events).collect();
-        // Packets have one place in the capture; what timers bring up at one moment is ordered by
-        // flow. The sort is stable, so that events of one packet keep their order.
-        events.sort_by_key(|event| (event.ordinal, event.flow));
-        for event in events {
-            self.analytics.apply(event);
-        }
+        self.analytics.apply_all(take_events(&mut self.shards));
     }
 }
 
-/// The shard of a flow: the same for both directions and for any seed.
-fn shard_of(tuple: &dwell_packet::FiveTuple) -> usize {
-    let (key, _) = tuple.flow_key(dwell_packet::Scope::default());
-    usize::try_from(key.spread()).unwrap_or(0) % SHARDS
+/// Ends a second of packet time: every shard sees the same clock, and their events go to the
+/// analytics in one order.
+fn close_epoch(shards: &mut [Shard], analytics: &mut Analytics, second: Second) {
+    for shard in &mut *shards {
+        shard.advance(second.now, second.ordinal);
+    }
+    analytics.apply_all(take_events(shards));
+    analytics.advance(second.now);
+}
+
+fn take_events(shards: &mut [Shard]) -> Vec<Event> {
+    shards.iter_mut().flat_map(Shard::take_events).collect()
 }

@@ -1,6 +1,8 @@
 //! What a shard tells the analytics: plain values, ordered by time and place in the capture.
 
-use dwell_flow::{Burst, Conflict, DirectionCounters, EndReason, Flow, Quality, TcpPhase, Timing};
+use dwell_flow::{
+    Burst, Conflict, DirectionCounters, EndReason, FlowView, Quality, TcpPhase, Timing,
+};
 use dwell_packet::{Direction, Encapsulation, FiveTuple, LinkAddresses, Timestamp};
 use dwell_proto::{Observed, QuicConnectionIds};
 
@@ -90,21 +92,23 @@ pub struct FlowSnapshot {
 }
 
 impl FlowSnapshot {
-    pub(crate) fn of<X>(flow: &Flow<X>) -> Self {
-        let (sent, received) = flow.sent();
+    pub(crate) fn of<X>(view: &FlowView<'_, X>) -> Self {
+        let (sent, received) = view.sent();
+        let flow = view.flow;
+        let path = view.path();
         Self {
             tuple: flow.tuple(),
-            first: flow.first,
-            last: flow.last,
+            first: flow.first(),
+            last: flow.last(),
             sent,
             received,
             tcp_phase: flow.tcp_phase(),
-            quality: flow.quality(),
-            link: flow.link,
-            encapsulation: flow.encapsulation,
+            quality: view.quality(),
+            link: path.link,
+            encapsulation: path.encapsulation,
             os: None,
-            timing: flow.timing.clone(),
-            originator: flow.originator,
+            timing: view.timing(),
+            originator: flow.originator(),
             quic_short: None,
         }
     }

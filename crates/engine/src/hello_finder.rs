@@ -1,20 +1,17 @@
 //! Finds ClientHellos and nothing else: the data path without analytics. Keeps no sessions.
 
-use dwell_flow::FlowConfig;
-use dwell_packet::{DecodeConfig, Decoder, Frame};
+use dwell_flow::{FlowConfig, FlowHasher};
+use dwell_packet::{DecodeConfig, Frame};
 
-use crate::clock::Clock;
 use crate::hellos::{HelloRow, HelloRows};
+use crate::intake::{Intake, Second, Taken};
 use crate::shard::Shard;
 
 /// Frames in, ClientHello rows out.
 #[derive(Debug)]
 pub struct Hellos {
-    decoder: Decoder,
+    intake: Intake,
     shard: Shard,
-    clock: Clock,
-    second: u64,
-    ordinal: u64,
     rows: HelloRows,
 }
 
@@ -28,19 +25,17 @@ impl Hellos {
     /// Nothing seen yet.
     #[must_use]
     pub fn new() -> Self {
+        let (flow, hasher) = (FlowConfig::default(), FlowHasher::new(0));
         Self {
-            decoder: Decoder::new(DecodeConfig::default()),
-            shard: Shard::new(FlowConfig::default(), 0),
-            clock: Clock::default(),
-            second: 0,
-            ordinal: 0,
+            intake: Intake::new(DecodeConfig::default(), &flow, hasher.clone()),
+            shard: Shard::new(flow, hasher),
             rows: HelloRows::new(),
         }
     }
 
     /// Takes one frame in.
     pub fn handle(&mut self, frame: Frame<'_>) {
-        let (waited, this) = self.clock.admit(frame);
+        let (waited, this) = self.intake.admit(frame);
         if let Some(waited) = waited {
             self.process(waited.frame());
         }
@@ -56,27 +51,26 @@ impl Hellos {
 
     /// Ends every flow and takes the rows that are left.
     pub fn finish(&mut self) -> Vec<HelloRow> {
-        if let Some(waited) = self.clock.finish() {
+        if let Some(waited) = self.intake.last_frame() {
             self.process(waited.frame());
         }
-        self.shard.finish(self.clock.now(), self.ordinal);
-        self.collect();
+        let Second { now, ordinal } = self.intake.end();
+        for (_, id) in self.shard.open_flows() {
+            self.shard.end(id, now, ordinal);
+            self.collect();
+        }
         self.rows.finish()
     }
 
     fn process(&mut self, frame: Frame<'_>) {
-        self.ordinal += 1;
-        let now = self.clock.now();
-        let second = now.as_nanos() / 1_000_000_000;
-        if second != self.second {
-            self.second = second;
-            self.shard.advance(now, self.ordinal);
-            self.collect();
+        let Taken { second, packet, ordinal } = self.intake.take(frame);
+        if let Some(second) = second {
+            self.shard.advance(second.now, second.ordinal);
         }
-        if let Ok(pdu) = self.decoder.decode(frame) {
-            self.shard.handle(&pdu, self.ordinal);
-            self.collect();
+        if let Some((pdu, lookup)) = packet {
+            self.shard.handle(&pdu, &lookup, ordinal);
         }
+        self.collect();
     }
 
     fn collect(&mut self) {

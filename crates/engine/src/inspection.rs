@@ -372,5 +372,5 @@ impl DatagramInspection {
 
 /// Who sends in `direction`.
 fn sender<X>(flow: &Flow<X>, direction: Direction) -> Sender {
-    if flow.originator == direction { Sender::Originator } else { Sender::Responder }
+    if flow.originator() == direction { Sender::Originator } else { Sender::Responder }
 }

@@ -4,6 +4,7 @@
 //! a file or starts a thread; time is the packets'.
 
 mod analytics;
+mod batch;
 mod clock;
 mod engine;
 mod event;
@@ -11,6 +12,7 @@ mod flow_state;
 mod hello_finder;
 mod hellos;
 mod inspection;
+mod intake;
 mod migration;
 mod names;
 mod record;
@@ -18,10 +20,13 @@ mod scopes;
 mod shard;
 mod trust;
 
-pub use engine::{Engine, EngineConfig};
+pub use analytics::Analytics;
+pub use batch::{Batch, Part, Shared};
+pub use engine::{Engine, EngineConfig, Lanes};
 pub use event::{Event, EventKind, FlowSnapshot};
 pub use hello_finder::Hellos;
 pub use hellos::{HelloRow, HelloRows};
+pub use intake::{Intake, Second};
 pub use record::{
     Delta, FlowIdentity, FlowRecord, FlowStats, HandshakeRecord, HttpRecord, Moment, Record,
     SessionRecord, StatsRecord,

@@ -3,28 +3,53 @@
 
 use dwell_attribution::OsGuess;
 use dwell_flow::{
-    Arrival, EndReason, Ended, Flow, FlowConfig, FlowCounters, FlowId, FlowTable, OverlapPolicy,
-    ReassemblyCounters,
+    Arrival, EndReason, Ended, Flow, FlowConfig, FlowCounters, FlowHasher, FlowId, FlowTable,
+    FlowView, Lookup, OverlapPolicy, ReassemblyCounters,
 };
 use dwell_packet::{Direction, FiveTuple, Pdu, TcpFlags, Timestamp, Transport, TransportHeader};
 use dwell_proto::{Anomaly, Fact, Observed};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
+use crate::batch::{Part, Shared};
 use crate::event::{Event, EventKind, FlowSnapshot};
 use crate::inspection::Inspection;
-use crate::scopes::Scopes;
-use crate::trust::{Credentials, Trust, tcp_of};
+use crate::trust::{self, Trust, tcp_of};
 
-/// What the engine remembers of a flow beside its counters.
-#[derive(Debug, Default)]
+/// How many packets ahead the memory of a flow is asked for: its bucket, then the flow, then what
+/// payload touches. Memory answers within a few packets' work.
+const BUCKETS_AHEAD: usize = 24;
+const FLOWS_AHEAD: usize = 16;
+const PAYLOADS_AHEAD: usize = 8;
+
+/// What the engine remembers of every flow beside its counters: three bytes.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FlowContext {
-    inspection: Option<Inspection>,
-    /// Inspection is over, or was never worth beginning.
-    decided: bool,
-    /// `Opened` was told.
-    announced: bool,
     os: Option<OsGuess>,
-    quic_short: Option<[u8; 20]>,
-    credentials: Credentials,
+    progress: Progress,
+}
+
+/// How far the engine got with a flow, one bit each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress(u8);
+
+impl Progress {
+    /// Inspection is over, or was never worth beginning.
+    const DECIDED: u8 = 1;
+    /// `Opened` was told.
+    const ANNOUNCED: u8 = 2;
+    /// There is a [`Watched`] entry.
+    const WATCHED: u8 = 4;
+
+    const fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+}
+
+/// A flow under inspection.
+#[derive(Debug)]
+struct Watched {
+    inspection: Inspection,
     /// The latest frame that was inspected.
     frame: u64,
 }
@@ -69,7 +94,7 @@ impl ShardCounters {
 #[derive(Debug)]
 pub struct Shard {
     table: FlowTable<FlowContext>,
-    scopes: Scopes,
+    watched: HashMap<FlowId, Watched, FixedState>,
     overlap: OverlapPolicy,
     max_held_bytes: usize,
     held_bytes: usize,
@@ -79,14 +104,14 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// An empty shard. `seed` keys the flow table's hash.
+    /// An empty shard, for lookups made by `hasher`.
     #[must_use]
-    pub fn new(config: FlowConfig, seed: u64) -> Self {
+    pub fn new(config: FlowConfig, hasher: FlowHasher) -> Self {
         let max_held_bytes = config.max_reassembly_bytes;
         Self {
-            scopes: Scopes::new(config.scope),
             overlap: config.overlap,
-            table: FlowTable::new(config, seed),
+            table: FlowTable::new(config, hasher),
+            watched: HashMap::default(),
             max_held_bytes,
             held_bytes: 0,
             events: Vec::new(),
@@ -95,33 +120,89 @@ impl Shard {
         }
     }
 
+    /// Takes its packets of a batch in, and moves packet time on at the end of each second; the
+    /// events of seconds that are over are then in `part`.
+    ///
+    /// `chunk` is what the batch was filled from.
+    pub fn run(&mut self, part: &mut Part, shared: &Shared, chunk: &[u8]) {
+        for parcel in part.parcels.iter().take(BUCKETS_AHEAD) {
+            self.table.prefetch(&parcel.lookup);
+        }
+        let mut next = 0;
+        for (second, &cut) in shared.seconds.iter().zip(&part.cuts) {
+            self.run_until(part, (next, cut), shared, chunk);
+            self.advance(second.now, second.ordinal);
+            part.events.push(self.take_events());
+            next = cut;
+        }
+        self.run_until(part, (next, part.parcels.len()), shared, chunk);
+    }
+
+    fn run_until(
+        &mut self,
+        part: &Part,
+        (from, to): (usize, usize),
+        shared: &Shared,
+        chunk: &[u8],
+    ) {
+        let parcels = &part.parcels;
+        for place in from..to {
+            if let Some(parcel) = parcels.get(place + BUCKETS_AHEAD) {
+                self.table.prefetch(&parcel.lookup);
+            }
+            if let Some(parcel) = parcels.get(place + FLOWS_AHEAD) {
+                self.table.prefetch_flow(&parcel.lookup);
+            }
+            if let Some(parcel) = parcels.get(place + PAYLOADS_AHEAD)
+                && parcel.payload_len > 0
+            {
+                self.table.prefetch_payload(&parcel.lookup);
+            }
+            if let Some(parcel) = parcels.get(place) {
+                let pdu = shared.pdu(parcel, chunk);
+                self.handle(&pdu, &parcel.lookup, parcel.ordinal);
+            }
+        }
+    }
+
     /// Takes one PDU in: flow table, then reassembly and inspection while somebody wants bytes.
     ///
     /// `ordinal` numbers the packets of the whole capture.
-    pub fn handle(&mut self, pdu: &Pdu<'_>, ordinal: u64) {
+    #[inline]
+    pub fn handle(&mut self, pdu: &Pdu<'_>, lookup: &Lookup, ordinal: u64) {
         self.counters.packets += 1;
-        let scope = self.scopes.of(&pdu.encapsulation);
-        let Some(update) = self.table.update(pdu, scope, ordinal) else { return };
-        self.collect_ended(pdu.ts, ordinal);
-        if let Some(burst) = update.burst
-            && let Some(flow) = self.table.get(update.id)
-        {
-            let kind = EventKind::Burst { burst, originator: flow.originator };
-            let identity = flow.ordinal;
-            self.push(pdu.ts, ordinal, identity, kind);
+        let update = self.table.update(pdu, lookup, ordinal);
+        if self.table.has_ended() {
+            self.collect_ended(pdu.ts, ordinal);
         }
+        let Some(update) = update else { return };
         let Some(flow) = self.table.get_mut(update.id) else { return };
+        let identity = flow.ordinal();
         if update.opened {
             flow.context.os = os_of_syn(pdu, flow, update.direction);
-            flow.context.quic_short = quic_short(pdu);
         }
-        if update.arrival != Arrival::Nothing && !flow.context.announced {
-            flow.context.announced = true;
-            let snapshot = snapshot(flow);
-            let identity = flow.ordinal;
-            self.push(pdu.ts, ordinal, identity, EventKind::Opened(Box::new(snapshot)));
+        let progress = flow.context.progress;
+        if let Some(burst) = update.burst {
+            let kind = EventKind::Burst { burst, originator: flow.originator() };
+            self.push(pdu.ts, ordinal, identity, kind);
         }
-        self.inspect(update.id, update.direction, pdu, ordinal);
+        if update.arrival != Arrival::Nothing && !progress.has(Progress::ANNOUNCED) {
+            self.announce(update.id, pdu, update.opened, ordinal);
+        }
+        if !progress.has(Progress::DECIDED) {
+            self.inspect(update.id, update.direction, pdu, ordinal);
+        }
+    }
+
+    /// Tells of a flow that has its first payload.
+    fn announce(&mut self, id: FlowId, pdu: &Pdu<'_>, opened: bool, ordinal: u64) {
+        let Some(flow) = self.table.get_mut(id) else { return };
+        flow.context.progress.0 |= Progress::ANNOUNCED;
+        let identity = flow.ordinal();
+        let Some(view) = self.table.view(id) else { return };
+        let mut snapshot = snapshot(&view);
+        snapshot.quic_short = if opened { quic_short(pdu) } else { None };
+        self.push(pdu.ts, ordinal, identity, EventKind::Opened(Box::new(snapshot)));
     }
 
     /// Moves packet time on. Call once a second of packet time; events follow from `take_events`.
@@ -129,22 +210,28 @@ impl Shard {
         self.table.advance(now);
         for (id, burst) in self.table.take_bursts() {
             let Some(flow) = self.table.get(id) else { continue };
-            let kind = EventKind::Burst { burst, originator: flow.originator };
-            let identity = flow.ordinal;
+            let kind = EventKind::Burst { burst, originator: flow.originator() };
+            let identity = flow.ordinal();
             self.push(now, ordinal, identity, kind);
         }
         self.collect_ended(now, ordinal);
         for id in self.table.take_due() {
-            let Some(flow) = self.table.get(id) else { continue };
-            let kind = EventKind::Updated(Box::new(snapshot(flow)));
-            let identity = flow.ordinal;
+            let Some(view) = self.table.view(id) else { continue };
+            let kind = EventKind::Updated(Box::new(snapshot(&view)));
+            let identity = view.flow.ordinal();
             self.push(now, ordinal, identity, kind);
         }
     }
 
-    /// Ends every flow.
-    pub fn finish(&mut self, now: Timestamp, ordinal: u64) {
-        self.table.finish(EndReason::EndOfCapture);
+    /// Every open flow, with its ordinal, oldest first.
+    #[must_use]
+    pub fn open_flows(&self) -> Vec<(u64, FlowId)> {
+        self.table.open_flows()
+    }
+
+    /// Ends one flow because the capture does.
+    pub fn end(&mut self, id: FlowId, now: Timestamp, ordinal: u64) {
+        self.table.end(id, EndReason::EndOfCapture);
         self.collect_ended(now, ordinal);
     }
 
@@ -167,30 +254,30 @@ impl Shard {
 
     /// How many flows are open.
     #[must_use]
-    pub fn open_flows(&self) -> usize {
+    pub fn open_count(&self) -> usize {
         self.table.len()
     }
 
     fn inspect(&mut self, id: FlowId, direction: Direction, pdu: &Pdu<'_>, ordinal: u64) {
         let Some(flow) = self.table.get_mut(id) else { return };
-        if flow.context.decided {
-            return;
-        }
-        let mut credentials = flow.context.credentials;
         let trust = match tcp_of(pdu) {
-            Some(tcp) => credentials.segment(flow, direction, pdu, &tcp),
+            Some(tcp) => trust::of_segment(flow, direction, pdu, &tcp),
             None => Trust::Sound,
         };
-        flow.context.credentials = credentials;
-        flow.context.frame = pdu.frame;
         self.counters.doubtful += u64::from(trust == Trust::Doubtful);
-        if pdu.payload.is_empty() && flow.context.inspection.is_none() {
+        let watched = flow.context.progress.has(Progress::WATCHED);
+        if pdu.payload.is_empty() && !watched {
             return;
         }
+        flow.context.progress.0 |= Progress::WATCHED;
         let overlap = self.overlap;
-        let fresh = || Inspection::new(pdu, overlap);
-        let mut inspection = flow.context.inspection.take().unwrap_or_else(fresh);
-        let before = inspection.held_bytes();
+        let entry = self.watched.entry(id).or_insert_with(|| Watched {
+            inspection: Inspection::new(pdu, overlap),
+            frame: pdu.frame,
+        });
+        entry.frame = pdu.frame;
+        let inspection = &mut entry.inspection;
+        let before = if watched { inspection.held_bytes() } else { 0 };
         inspection.inspect(flow, (direction, trust), pdu, &mut self.facts);
         let held = inspection.held_bytes();
         let quic_ids = inspection.quic_ids();
@@ -201,17 +288,16 @@ impl Shard {
         let over = (self.held_bytes - before.min(self.held_bytes)).saturating_add(held);
         let abandoned = over > self.max_held_bytes && held > 0;
         self.counters.abandoned += u64::from(abandoned);
+        self.held_bytes = over;
+        let of = (flow.ordinal(), flow.tuple(), pdu.frame);
         let mut found = None;
-        if inspection.wants_more() && !abandoned {
-            flow.context.inspection = Some(inspection);
-            self.held_bytes = over;
-        } else {
-            flow.context.decided = true;
+        if !inspection.wants_more() || abandoned {
+            flow.context.progress.0 |= Progress::DECIDED;
             found = quic_ids;
             self.held_bytes = over.saturating_sub(held);
             add_reassembly(&mut self.counters.reassembly, inspection.reassembly());
+            self.watched.remove(&id);
         }
-        let of = (flow.ordinal, flow.tuple(), pdu.frame);
         let more = conflicts.into_iter().map(EventKind::Conflict);
         let more = more.chain(found.map(|ids| EventKind::QuicIds(Box::new(ids))));
         self.push_facts(pdu.ts, ordinal, of);
@@ -245,20 +331,23 @@ impl Shard {
 
     fn collect_ended(&mut self, now: Timestamp, ordinal: u64) {
         for ended in self.table.take_ended() {
-            let Ended { mut flow, reason, burst } = ended;
-            if let Some(mut inspection) = flow.context.inspection.take() {
-                inspection.finish(&flow, &mut self.facts);
-                let of = (flow.ordinal, flow.tuple(), flow.context.frame);
+            let Ended { flow, reason, burst, id, .. } = &ended;
+            if flow.context.progress.has(Progress::WATCHED)
+                && let Some(Watched { mut inspection, frame }) = self.watched.remove(id)
+            {
+                inspection.finish(flow, &mut self.facts);
+                let of = (flow.ordinal(), flow.tuple(), frame);
                 self.push_facts(now, ordinal, of);
                 self.held_bytes = self.held_bytes.saturating_sub(inspection.held_bytes());
                 add_reassembly(&mut self.counters.reassembly, inspection.reassembly());
             }
-            if let Some(burst) = burst {
-                let kind = EventKind::Burst { burst, originator: flow.originator };
-                self.push(now, ordinal, flow.ordinal, kind);
+            if let Some(burst) = *burst {
+                let kind = EventKind::Burst { burst, originator: flow.originator() };
+                self.push(now, ordinal, flow.ordinal(), kind);
             }
-            let snapshot = Box::new(snapshot(&flow));
-            self.push(now, ordinal, flow.ordinal, EventKind::Ended { snapshot, reason });
+            let snapshot = Box::new(snapshot(&ended.view()));
+            let kind = EventKind::Ended { snapshot, reason: *reason };
+            self.push(now, ordinal, flow.ordinal(), kind);
         }
     }
 
@@ -271,10 +360,9 @@ impl Shard {
     }
 }
 
-fn snapshot(flow: &Flow<FlowContext>) -> FlowSnapshot {
-    let mut snapshot = FlowSnapshot::of(flow);
-    snapshot.os = flow.context.os;
-    snapshot.quic_short = flow.context.quic_short;
+fn snapshot(view: &FlowView<'_, FlowContext>) -> FlowSnapshot {
+    let mut snapshot = FlowSnapshot::of(view);
+    snapshot.os = view.flow.context.os;
     snapshot
 }
 
@@ -290,7 +378,7 @@ fn quic_short(pdu: &Pdu<'_>) -> Option<[u8; 20]> {
 fn os_of_syn<X>(pdu: &Pdu<'_>, flow: &Flow<X>, direction: Direction) -> Option<OsGuess> {
     let TransportHeader::Tcp(tcp) = pdu.header else { return None };
     let opens = tcp.flags.contains(TcpFlags::SYN) && !tcp.flags.contains(TcpFlags::ACK);
-    if !opens || flow.originator != direction {
+    if !opens || flow.originator() != direction {
         return None;
     }
     dwell_attribution::os::from_syn(tcp.window, pdu.ip.ttl, tcp.options)

@@ -2,7 +2,7 @@
 //! the receiver drops could otherwise give any flow any name.
 
 use dwell_flow::Flow;
-use dwell_packet::{Checksum, Direction, Pdu, PerDirection, TcpFlags, TcpHeader, TransportHeader};
+use dwell_packet::{Checksum, Direction, Pdu, TcpFlags, TcpHeader, TransportHeader};
 
 /// A longer frame was put together by the network card or the kernel from several segments (LRO,
 /// GRO, TSO), whose checksum is nobody's: Ethernet's 1518 bytes with tags and tunnels to spare.
@@ -23,56 +23,47 @@ pub(crate) enum Trust {
     Doubtful,
 }
 
-/// What a flow's earlier packets tell of the later ones.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Credentials {
-    /// Whether the direction's SYN had a wrong checksum: the sender's card fills it in after the
-    /// capture point, so that the checksums of this direction say nothing.
-    offloaded: PerDirection<bool>,
-    /// The latest TCP timestamp of each direction (RFC 7323, section 5: older ones are dropped).
-    timestamp: PerDirection<Option<u32>>,
+/// Judges a TCP segment by what the flow's earlier packets told, and notes what this one tells.
+pub(crate) fn of_segment<X>(
+    flow: &mut Flow<X>,
+    direction: Direction,
+    pdu: &Pdu<'_>,
+    tcp: &TcpHeader<'_>,
+) -> Trust {
+    let syn = tcp.flags.contains(TcpFlags::SYN);
+    let intact = checksum_intact(pdu);
+    if syn && !intact {
+        // The sender's card fills checksums in after the capture point: this direction's say
+        // nothing.
+        flow.note_checksum_offloaded(direction);
+    }
+    let intact = intact || flow.checksum_offloaded(direction);
+    let current = timestamp_current(flow, direction, tcp, intact);
+    // A SYN's data may be refused (RFC 7413, section 4.2); data without ACK is dropped
+    // (RFC 9293, section 3.10.7.4), and so is data that acknowledges what was never sent.
+    let proper = !syn && tcp.flags.contains(TcpFlags::ACK) && !flow.acks_unseen();
+    if intact && current && (proper || pdu.payload.is_empty()) {
+        Trust::Sound
+    } else {
+        Trust::Doubtful
+    }
 }
 
-impl Credentials {
-    /// Judges a TCP segment and remembers what it shows.
-    pub(crate) fn segment<X>(
-        &mut self,
-        flow: &Flow<X>,
-        direction: Direction,
-        pdu: &Pdu<'_>,
-        tcp: &TcpHeader<'_>,
-    ) -> Trust {
-        let syn = tcp.flags.contains(TcpFlags::SYN);
-        let intact = checksum_intact(pdu);
-        if syn && !intact {
-            *self.offloaded.of_mut(direction) = true;
-        }
-        let intact = intact || *self.offloaded.of(direction);
-        let current = self.timestamp_current(direction, tcp, intact);
-        // A SYN's data may be refused (RFC 7413, section 4.2); data without ACK is dropped
-        // (RFC 9293, section 3.10.7.4), and so is data that acknowledges what was never sent.
-        let proper = !syn && tcp.flags.contains(TcpFlags::ACK) && !flow.acks_unseen();
-        if intact && current && (proper || pdu.payload.is_empty()) {
-            Trust::Sound
-        } else {
-            Trust::Doubtful
-        }
+/// Whether the segment's TCP timestamp is not older than the latest of its direction (RFC 7323,
+/// section 5: older ones are dropped).
+fn timestamp_current<X>(
+    flow: &mut Flow<X>,
+    direction: Direction,
+    tcp: &TcpHeader<'_>,
+    intact: bool,
+) -> bool {
+    let Some(value) = timestamp(tcp.options) else { return true };
+    let latest = flow.tcp_timestamp(direction);
+    let current = latest.is_none_or(|latest| value.wrapping_sub(latest).cast_signed() >= 0);
+    if current && intact {
+        flow.note_tcp_timestamp(direction, value);
     }
-
-    fn timestamp_current(
-        &mut self,
-        direction: Direction,
-        tcp: &TcpHeader<'_>,
-        intact: bool,
-    ) -> bool {
-        let Some(value) = timestamp(tcp.options) else { return true };
-        let latest = self.timestamp.of_mut(direction);
-        let current = latest.is_none_or(|latest| value.wrapping_sub(latest).cast_signed() >= 0);
-        if current && intact {
-            *latest = Some(value);
-        }
-        current
-    }
+    current
 }
 
 /// Whether the checksums of IP and transport are right, or cannot be told.

@@ -260,6 +260,13 @@ impl<X: Default + Copy> FlowTable<X> {
         self.ended.push(Ended { flow, payload, reason, burst, id, path });
     }
 
+    /// Whether flows ended since they were last taken.
+    #[must_use]
+    #[inline]
+    pub const fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
     /// Takes the flows that ended since the last call, in the order of their end.
     pub fn take_ended(&mut self) -> Vec<Ended<X>> {
         std::mem::take(&mut self.ended)
@@ -493,8 +500,8 @@ mod tests {
     use std::time::Duration;
 
     use dwell_packet::{
-        Encapsulation, Endpoint, FiveTuple, IpFacts, Processes, Scope, TcpFlags, TcpHeader, Transport,
-        TransportHeader,
+        Encapsulation, Endpoint, FiveTuple, IpFacts, Processes, Scope, TcpFlags, TcpHeader,
+        Transport, TransportHeader,
     };
 
     type Table = FlowTable<()>;

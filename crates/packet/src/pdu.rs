@@ -172,6 +172,13 @@ impl Encapsulation {
         self.vlans.get(..usize::from(self.vlan_count)).unwrap_or_default()
     }
 
+    /// Whether there is no VLAN, no tunnel and one IP header.
+    #[must_use]
+    #[inline]
+    pub const fn is_plain(&self) -> bool {
+        self.vlan_count == 0 && self.depth == 0 && self.tunnel.is_none()
+    }
+
     /// The encapsulation of two VLAN tags, outer first; zero where there is none.
     #[inline(always)]
     pub(crate) fn of_tags([outer, inner]: [u16; 2]) -> Self {

@@ -92,7 +92,7 @@ impl<'a> PktapProcesses<'a> {
 }
 
 /// A process, unless the header names none: no pid, or pid 0 without a name.
-fn process<'a>(pid: Option<u32>, name: &'a [u8]) -> Option<(u32, &'a [u8])> {
+fn process(pid: Option<u32>, name: &[u8]) -> Option<(u32, &[u8])> {
     let pid = pid.filter(|&pid| pid != NO_PID && (pid != 0 || !name.is_empty()))?;
     Some((pid, name))
 }

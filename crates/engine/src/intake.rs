@@ -1,0 +1,144 @@
+//! The first stage of the data path: trusted time, decoding, numbering, and where a packet's flow is
+//! to be found. Keeps no flows.
+
+use dwell_flow::{FlowConfig, FlowHasher, Lookup};
+use dwell_packet::{DecodeConfig, DecodeCounters, Decoder, Frame, Pdu, Timestamp};
+
+use crate::batch::Batch;
+use crate::clock::{Clock, WaitingFrame};
+use crate::scopes::Scopes;
+
+/// Takes frames in, in the order of the capture.
+#[derive(Debug)]
+pub struct Intake {
+    decoder: Decoder,
+    clock: Clock,
+    scopes: Scopes,
+    hasher: FlowHasher,
+    second: u64,
+    ordinal: u64,
+}
+
+/// A second of packet time that is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Second {
+    /// The capture's clock.
+    pub now: Timestamp,
+    /// Number of the packet that ended it, in the whole capture.
+    pub ordinal: u64,
+}
+
+/// What one frame brought.
+#[derive(Debug)]
+pub(crate) struct Taken<'a> {
+    /// The second that was over before it.
+    pub(crate) second: Option<Second>,
+    /// Its PDU and where its flow is; what is discarded is counted, by reason.
+    pub(crate) packet: Option<(Pdu<'a>, Lookup)>,
+    /// Its number in the whole capture.
+    pub(crate) ordinal: u64,
+}
+
+impl Intake {
+    /// Nothing seen yet. `hasher` finds flows, here and in the shards.
+    pub(crate) fn new(decode: DecodeConfig, flow: &FlowConfig, hasher: FlowHasher) -> Self {
+        Self {
+            decoder: Decoder::new(decode),
+            clock: Clock::default(),
+            scopes: Scopes::new(flow.scope),
+            hasher,
+            second: 0,
+            ordinal: 0,
+        }
+    }
+
+    /// Takes frames that stand in `bytes` into `batch`, which forgets what it held.
+    pub fn fill<'f>(
+        &mut self,
+        batch: &mut Batch,
+        frames: impl Iterator<Item = Frame<'f>>,
+        bytes: &[u8],
+    ) {
+        batch.clear(bytes.len());
+        for frame in frames {
+            let (waited, this) = self.admit(frame);
+            if let Some(waited) = waited {
+                batch.put(&self.take(waited.frame()), bytes);
+            }
+            if let Some(frame) = this {
+                batch.put(&self.take(frame), bytes);
+            }
+        }
+    }
+
+    /// Lets the clock see a frame: gives one that waited, if its time is settled now, and this one
+    /// unless it has to wait.
+    pub(crate) fn admit<'f>(
+        &mut self,
+        frame: Frame<'f>,
+    ) -> (Option<WaitingFrame>, Option<Frame<'f>>) {
+        self.clock.admit(frame)
+    }
+
+    /// Takes one admitted frame in. Frames that are no fragments cost no allocation.
+    #[inline]
+    pub(crate) fn take<'a>(&'a mut self, frame: Frame<'a>) -> Taken<'a> {
+        self.ordinal += 1;
+        let second = self.tick();
+        let packet = self.decoder.decode(frame).ok().map(|pdu| {
+            let scope = self.scopes.of(&pdu.encapsulation);
+            let lookup = self.hasher.lookup(&pdu.tuple, scope);
+            (pdu, lookup)
+        });
+        Taken { second, packet, ordinal: self.ordinal }
+    }
+
+    /// Moves the clock on by what another clock says; gives a frame that waited, if its time has
+    /// come.
+    pub(crate) fn advance(&mut self, now: Timestamp) -> Option<WaitingFrame> {
+        self.clock.advance(now)
+    }
+
+    /// The second that is over, if one is.
+    #[inline]
+    pub(crate) fn tick(&mut self) -> Option<Second> {
+        let now = self.clock.now();
+        let second = now.as_nanos() / 1_000_000_000;
+        if second == self.second {
+            return None;
+        }
+        self.second = second;
+        Some(Second { now, ordinal: self.ordinal })
+    }
+
+    /// The frame that still waits when the capture ends.
+    pub(crate) fn last_frame(&mut self) -> Option<WaitingFrame> {
+        self.clock.finish()
+    }
+
+    /// The end of the capture: after the last packet.
+    pub(crate) fn end(&mut self) -> Second {
+        self.ordinal += 1;
+        Second { now: self.clock.now(), ordinal: self.ordinal }
+    }
+
+    /// The capture's clock.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Number of the latest packet.
+    pub(crate) const fn ordinal(&self) -> u64 {
+        self.ordinal
+    }
+
+    /// Steps ahead of the capture's clock by more than an hour that were confirmed.
+    pub(crate) const fn clock_steps(&self) -> u64 {
+        self.clock.steps_ahead
+    }
+
+    /// What decoding counted so far.
+    pub(crate) fn decode_counters(&self) -> DecodeCounters {
+        self.decoder.counters()
+    }
+}
