@@ -1,6 +1,7 @@
 //! The project's own checks: crate arrows, conformance with the corpus, speed beside other
 //! tools, everything CI runs.
 
+mod attribution;
 mod bench;
 mod ci;
 mod conformance;
@@ -42,6 +43,9 @@ enum Task {
     /// the kernel's accounting, as ratios to tcpdump's, and peak memory. Files are made by
     /// `cargo run --release -p dwell-testkit --bin make-bench`.
     Bench(bench::Options),
+    /// Learn application rules from labelled tuples with the product's own code, and write what they
+    /// answer for others.
+    Attribution(attribution::Options),
     /// Run everything that CI runs.
     Ci,
 }
@@ -63,6 +67,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Conformance { dir, misses } => conformance::run(&root, dir, *misses),
         Task::Golden => golden::run(&root),
         Task::Bench(options) => bench::run(&root, options),
+        Task::Attribution(options) => attribution::run(options),
         Task::Ci => ci::run(&root),
     }
 }

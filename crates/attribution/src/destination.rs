@@ -94,6 +94,12 @@ pub fn group_of(name: &str) -> String {
     }
 }
 
+/// Whether `name` is a public suffix itself: everybody's names lie under it.
+pub(crate) fn is_public_suffix(name: &str) -> bool {
+    psl::suffix(name.as_bytes())
+        .is_some_and(|suffix| suffix.is_known() && suffix.as_bytes().len() == name.len())
+}
+
 /// A host name from the wire: lower case, without port, final dot or anything unprintable; `None`
 /// when it is empty or an address.
 #[must_use]

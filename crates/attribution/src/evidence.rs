@@ -41,7 +41,7 @@ pub enum Opening {
     HttpRequest,
 }
 
-/// How an application was recognised, the strongest first: the order in which rules win.
+/// How an application was recognised, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum EvidenceLevel {
@@ -53,6 +53,8 @@ pub enum EvidenceLevel {
     StableDestination,
     /// JA3 and destination.
     Ja3Destination,
+    /// First two parts of JA4, and destination.
+    PrefixDestination,
     /// Cipher part of JA4, and destination.
     CipherDestination,
     /// `User-Agent` product.
@@ -65,8 +67,14 @@ pub enum EvidenceLevel {
     Ja3,
     /// A fitting TLS stack and the destination.
     StackDestination,
+    /// First two parts of one program's JA4.
+    Prefix,
     /// Cipher part of one program's JA4.
     Cipher,
+    /// Extension part of JA4, and destination.
+    ExtensionsDestination,
+    /// Extension part of one program's JA4.
+    Extensions,
     /// Destination alone.
     Destination,
     /// The fingerprint of a TLS stack that many programs share.
@@ -86,13 +94,17 @@ impl EvidenceLevel {
             Self::Ja4Destination => "ja4+destination",
             Self::StableDestination => "stable+destination",
             Self::Ja3Destination => "ja3+destination",
+            Self::PrefixDestination => "prefix+destination",
             Self::CipherDestination => "cipher+destination",
             Self::UserAgent => "user_agent",
             Self::Ja4 => "ja4",
             Self::Stable => "stable",
             Self::Ja3 => "ja3",
             Self::StackDestination => "stack+destination",
+            Self::Prefix => "prefix",
             Self::Cipher => "cipher",
+            Self::ExtensionsDestination => "extensions+destination",
+            Self::Extensions => "extensions",
             Self::Destination => "destination",
             Self::Stack => "stack",
             Self::StackCipher => "stack_cipher",
@@ -100,19 +112,47 @@ impl EvidenceLevel {
         }
     }
 
-    /// What a rule's confidence is multiplied by when it matches at this level (dimensionless).
+    /// The order in which rules win, the smallest first: levels that are equally specific share a
+    /// number, and the surer rule of them wins.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Endpoint => 0,
+            Self::Ja4Destination | Self::StableDestination | Self::Ja3Destination => 1,
+            Self::PrefixDestination => 2,
+            Self::CipherDestination => 3,
+            Self::UserAgent => 4,
+            Self::Ja4 | Self::Stable | Self::Ja3 => 5,
+            Self::StackDestination => 6,
+            Self::Prefix => 7,
+            Self::Cipher => 8,
+            Self::ExtensionsDestination => 9,
+            Self::Extensions => 10,
+            Self::Destination => 11,
+            Self::Stack => 12,
+            Self::StackCipher => 13,
+            Self::None => 14,
+        }
+    }
+
+    /// What the confidence of a rule that was not measured at this level is multiplied by
+    /// (dimensionless).
     ///
-    /// A judgement, not a measurement: an exact key keeps the rule's own precision; the cipher part
-    /// is shared by all versions of a stack; a destination is open to any program.
+    /// A judgement: an exact key keeps the rule's own precision; the cipher part is shared by all
+    /// versions of a stack; a destination is open to any program. Rules that were learned carry
+    /// the precision measured at their level, and are not multiplied.
     #[must_use]
     pub const fn trust(self) -> f64 {
         match self {
             Self::Endpoint | Self::Ja4Destination | Self::Ja4 => 1.0,
             Self::StableDestination | Self::Ja3Destination | Self::Stable | Self::Ja3 => 0.95,
             Self::UserAgent | Self::Stack => 0.9,
-            Self::CipherDestination | Self::StackDestination | Self::StackCipher => 0.8,
-            Self::Cipher => 0.7,
-            Self::Destination => 0.5,
+            Self::PrefixDestination
+            | Self::CipherDestination
+            | Self::StackDestination
+            | Self::StackCipher => 0.8,
+            Self::ExtensionsDestination | Self::Prefix | Self::Cipher => 0.7,
+            Self::Destination | Self::Extensions => 0.5,
             Self::None => 0.0,
         }
     }

@@ -4,12 +4,16 @@
 //! destination groups ([`destination`]) and what is expected where ([`Policy`]). It judges no
 //! behaviour, keeps no sessions and reads no clock.
 
+mod answer;
 mod app;
 mod config;
 mod date;
 pub mod destination;
 mod evidence;
+mod explain;
 mod host;
+mod index;
+mod learn;
 mod network;
 pub mod os;
 mod policy;
@@ -24,7 +28,12 @@ pub use config::{LoadError, MappingError};
 pub use date::Date;
 pub use destination::{Destination, NameSource};
 pub use evidence::{Evidence, EvidenceLevel, Opening};
+pub use explain::{Explanation, Fate, Step, Tried};
 pub use host::{HostId, HostRef, Hosts, HostsConfig};
+pub use learn::{
+    Conflict, FlowLineError, LabelledFlow, Learned, LearnedRule, Learner, Observation,
+    ObservationError, Origin, read_flow_line,
+};
 pub use network::{Cidr, CidrError, LocalNetworks};
 pub use os::{Os, OsGuess};
 pub use policy::{Judgement, Policy, PolicyError, Subject, Unexpected, Verdict};

@@ -30,10 +30,13 @@ pub(crate) struct Rule {
     /// Cipher parts of JA4 (its second part).
     #[serde(default)]
     pub(crate) cipher: Vec<String>,
+    /// Extension parts of JA4 (its third part).
+    #[serde(default)]
+    pub(crate) extensions: Vec<String>,
     /// JA3 values.
     #[serde(default)]
     pub(crate) ja3: Vec<String>,
-    /// Names, each with everything under it.
+    /// Names, each with everything under it; with `=` before it, that name alone.
     #[serde(default)]
     pub(crate) sni: Vec<String>,
     /// `User-Agent` products.
@@ -54,6 +57,9 @@ pub(crate) struct Rule {
     pub(crate) long_lived_normal: Option<bool>,
     /// Precision of the rule when it was made, 0 to 1.
     pub(crate) confidence: f64,
+    /// Labelled flows that it was learned from. With it the confidence is the precision measured at
+    /// the rule's own evidence level; without it, a judgement.
+    pub(crate) flows: Option<u64>,
     /// When the fact was observed; without it the confidence does not age.
     pub(crate) date: Option<Date>,
     /// Where the fact is from.
@@ -98,12 +104,9 @@ pub(crate) struct Stack {
 impl Rule {
     /// What makes the rule unusable, if anything: the key and the reason.
     pub(crate) fn fault(&self) -> Option<(&'static str, String)> {
-        let no_key =
-            [&self.ja4, &self.stable, &self.cipher, &self.ja3, &self.sni, &self.user_agent]
-                .iter()
-                .all(|list| list.is_empty());
+        let no_key = !self.has_fingerprint() && self.sni.is_empty() && self.user_agent.is_empty();
         if no_key {
-            let wanted = "one of ja4, stable, cipher, ja3, sni, user_agent is needed";
+            let wanted = "one of ja4, stable, cipher, extensions, ja3, sni, user_agent is needed";
             return Some(("id", wanted.to_owned()));
         }
         if !(self.confidence > 0.0 && self.confidence <= 1.0) {
@@ -112,19 +115,34 @@ impl Rule {
         let ja4 = self.ja4.iter().find(|ja4| !is_ja4(ja4)).map(|bad| ("ja4", bad));
         let stable = self.stable.iter().find(|ja4| !is_ja4(ja4)).map(|bad| ("stable", bad));
         let cipher = self.cipher.iter().find(|hash| !is_hex(hash, 12)).map(|bad| ("cipher", bad));
+        let parts = self.extensions.iter().find(|hash| !is_hex(hash, 12));
+        let extensions = parts.map(|bad| ("extensions", bad));
         let ja3 = self.ja3.iter().find(|hash| !is_hex(hash, 32)).map(|bad| ("ja3", bad));
         let sni = self.sni.iter().find(|name| !is_suffix(name)).map(|bad| ("sni", bad));
-        let bad = ja4.or(stable).or(cipher).or(ja3).or(sni);
+        let bad = ja4.or(stable).or(cipher).or(extensions).or(ja3).or(sni);
         bad.map(|(key, bad)| (key, format!("`{bad}` is not of the right form")))
     }
 
+    /// Drops the keys, once an index has them.
+    pub(crate) fn forget_keys(&mut self) {
+        for list in [&mut self.ja4, &mut self.stable, &mut self.cipher] {
+            *list = Vec::new();
+        }
+        for list in [&mut self.extensions, &mut self.ja3, &mut self.sni] {
+            *list = Vec::new();
+        }
+    }
+
+    /// Whether the key has a part of a fingerprint.
     pub(crate) fn has_fingerprint(&self) -> bool {
-        ![&self.ja4, &self.stable, &self.cipher, &self.ja3].iter().all(|list| list.is_empty())
+        [&self.ja4, &self.stable, &self.cipher, &self.extensions, &self.ja3]
+            .iter()
+            .any(|list| !list.is_empty())
     }
 }
 
 /// `t13d1516h2_8daaf6152771_02713d6af862`, or with `*` as the last part.
-fn is_ja4(text: &str) -> bool {
+pub(crate) fn is_ja4(text: &str) -> bool {
     let mut parts = text.split('_');
     let (Some(a), Some(b), Some(c), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -134,12 +152,13 @@ fn is_ja4(text: &str) -> bool {
     a.len() == 10 && a.is_ascii() && is_hex(b, 12) && (c == "*" || is_hex(c, 12))
 }
 
-fn is_hex(text: &str, length: usize) -> bool {
+pub(crate) fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-fn is_suffix(text: &str) -> bool {
+pub(crate) fn is_suffix(text: &str) -> bool {
     let plain =
         |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_');
+    let text = text.strip_prefix('=').unwrap_or(text);
     !text.is_empty() && text.bytes().all(plain) && !text.starts_with('.') && !text.ends_with('.')
 }

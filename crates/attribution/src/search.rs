@@ -1,8 +1,9 @@
-//! One search: which rules fit the evidence of one flow, and how well. Knows no index.
+//! One search: which rules fit the evidence of one flow, and how well. Knows no answers.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use crate::index::{Hit, Part};
 use crate::rule::{Rule, RuleScope, Stack};
 use crate::{Category, Date, Evidence, EvidenceLevel};
 
@@ -14,6 +15,16 @@ pub(crate) struct Known {
     pub(crate) application: Arc<str>,
     pub(crate) family: Option<Arc<str>>,
     pub(crate) vendor: Option<Arc<str>>,
+    /// Whether the rule's key has a part of a fingerprint.
+    pub(crate) has_fingerprint: bool,
+}
+
+/// A stack with its texts as they are handed out.
+#[derive(Debug)]
+pub(crate) struct KnownStack {
+    pub(crate) stack: Stack,
+    pub(crate) name: Arc<str>,
+    pub(crate) label: Arc<str>,
 }
 
 /// A rule that fits the evidence.
@@ -30,9 +41,22 @@ pub(crate) struct Match<'r> {
 
 impl Match<'_> {
     /// Smaller is better: level, then longer name, then more conditions.
-    pub(crate) fn order(&self) -> (EvidenceLevel, Reverse<usize>, Reverse<usize>) {
-        (self.level, Reverse(self.labels), Reverse(self.conditions))
+    pub(crate) fn order(&self) -> (u8, Reverse<usize>, Reverse<usize>) {
+        (self.level.rank(), Reverse(self.labels), Reverse(self.conditions))
     }
+}
+
+/// Why a rule that the evidence leads to does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Miss {
+    /// It asks for another protocol, port or system.
+    Condition,
+    /// It asks for a name or a fingerprint that the flow does not have.
+    Key,
+    /// Its stack is not the flow's.
+    Stack,
+    /// The flow's stack is a browser's, which visits any name.
+    Browser,
 }
 
 /// What one search looks for.
@@ -41,32 +65,46 @@ pub(crate) struct Search<'s> {
     pub(crate) stack: Option<&'s Stack>,
     pub(crate) name: Option<&'s str>,
     pub(crate) product: Option<&'s str>,
+    /// The day on which the flow opened.
+    pub(crate) today: Date,
 }
 
 impl Search<'_> {
     /// The rule as a match, if every part of its key fits.
-    pub(crate) fn try_rule<'r>(&self, known: &'r Known) -> Option<Match<'r>> {
+    pub(crate) fn try_rule<'r>(&self, known: &'r Known, hit: Hit) -> Result<Match<'r>, Miss> {
         let rule = &known.rule;
-        let labels = self.labels_matched(rule)?;
-        let conditions = self.conditions_met(rule)?;
-        if !rule.user_agent.is_empty() {
-            let product = self.product?;
-            if !rule.user_agent.iter().any(|wanted| wanted.eq_ignore_ascii_case(product)) {
-                return None;
-            }
-        }
-        let level = self.level(rule, labels > 0)?;
-        let confidence = rule.confidence * level.trust() * decay(rule.date, self.evidence);
-        Some(Match { known, level, labels, conditions, confidence })
+        let conditions = self.conditions_met(rule).ok_or(Miss::Condition)?;
+        let (level, labels) = if hit.by_product {
+            (EvidenceLevel::UserAgent, self.listed(rule).ok_or(Miss::Key)?)
+        } else {
+            (self.level(known, hit)?, hit.labels)
+        };
+        let trust = if rule.flows.is_some() { 1.0 } else { level.trust() };
+        let confidence = rule.confidence * trust * decay(rule.date, self.today);
+        Ok(Match { known, level, labels, conditions, confidence })
     }
 
-    /// How many labels of the name the rule's longest fitting suffix has; `None` if it fits not.
-    fn labels_matched(&self, rule: &Rule) -> Option<usize> {
+    /// How many labels of the name a rule for a product has, if its name and fingerprint fit.
+    fn listed(&self, rule: &Rule) -> Option<usize> {
+        let wanted =
+            |product: &str| rule.user_agent.iter().any(|p| p.eq_ignore_ascii_case(product));
+        if !self.product.is_some_and(wanted) {
+            return None;
+        }
+        let has = |part: Part| {
+            part.of(self.evidence).is_some_and(|key| part.keys(rule).any(|k| k == key))
+        };
+        if rule.has_fingerprint() && !crate::index::PARTS.into_iter().any(has) {
+            return None;
+        }
         if rule.sni.is_empty() {
             return Some(0);
         }
         let name = self.name?;
-        let fitting = rule.sni.iter().filter(|suffix| crate::destination::is_under(name, suffix));
+        let fitting = rule.sni.iter().filter(|suffix| match suffix.strip_prefix('=') {
+            Some(exact) => exact == name,
+            None => crate::destination::is_under(name, suffix),
+        });
         fitting.map(|suffix| suffix.split('.').count()).max()
     }
 
@@ -84,71 +122,49 @@ impl Search<'_> {
         all.then(|| fits.iter().filter(|&&(unasked, _)| !unasked).count())
     }
 
-    fn level(&self, rule: &Rule, by_name: bool) -> Option<EvidenceLevel> {
+    fn level(&self, known: &Known, hit: Hit) -> Result<EvidenceLevel, Miss> {
         use EvidenceLevel as Level;
-        let fingerprint = self.fingerprint_level(rule);
-        if !rule.user_agent.is_empty() {
-            let fits = fingerprint.is_some() || !rule.has_fingerprint();
-            return fits.then_some(Level::UserAgent);
-        }
-        match (fingerprint, by_name) {
-            (Some(Level::Ja4), true) => Some(Level::Ja4Destination),
-            (Some(Level::Stable), true) => Some(Level::StableDestination),
-            (Some(Level::Ja3), true) => Some(Level::Ja3Destination),
-            (Some(_), true) => Some(Level::CipherDestination),
-            (Some(Level::Cipher), false) if rule.scope == RuleScope::Stack => {
-                Some(Level::StackCipher)
+        let shared = known.rule.scope == RuleScope::Stack;
+        Ok(match (hit.part, hit.labels > 0) {
+            (Some(Part::Ja4), true) => Level::Ja4Destination,
+            (Some(Part::Stable), true) => Level::StableDestination,
+            (Some(Part::Ja3), true) => Level::Ja3Destination,
+            (Some(Part::Prefix), true) => Level::PrefixDestination,
+            (Some(Part::Cipher), true) => Level::CipherDestination,
+            (Some(Part::Extensions), true) => Level::ExtensionsDestination,
+            (Some(Part::Prefix | Part::Cipher | Part::Extensions), false) if shared => {
+                Level::StackCipher
             }
-            (Some(_), false) if rule.scope == RuleScope::Stack => Some(Level::Stack),
-            (Some(level), false) => Some(level),
-            (None, true) => self.level_by_name(rule),
-            (None, false) => None,
-        }
+            (Some(_), false) if shared => Level::Stack,
+            (Some(Part::Ja4), false) => Level::Ja4,
+            (Some(Part::Stable), false) => Level::Stable,
+            (Some(Part::Ja3), false) => Level::Ja3,
+            (Some(Part::Prefix), false) => Level::Prefix,
+            (Some(Part::Cipher), false) => Level::Cipher,
+            (Some(Part::Extensions), false) => Level::Extensions,
+            (None, _) => self.level_by_name(known)?,
+        })
     }
 
     /// The level of a rule with a name whose fingerprints, if any, are not the flow's.
     ///
     /// A browser visits any site: there a name alone says nothing of the program.
-    fn level_by_name(&self, rule: &Rule) -> Option<EvidenceLevel> {
+    fn level_by_name(&self, known: &Known) -> Result<EvidenceLevel, Miss> {
+        let rule = &known.rule;
         match self.stack {
-            Some(stack) if rule.stack.contains(&stack.name) => {
-                Some(EvidenceLevel::StackDestination)
-            }
-            Some(stack) if stack.category == Category::Browser => None,
-            Some(_) if !rule.stack.is_empty() => None,
-            _ if rule.has_fingerprint() && rule.stack.is_empty() => None,
-            _ => Some(EvidenceLevel::Destination),
-        }
-    }
-
-    fn fingerprint_level(&self, rule: &Rule) -> Option<EvidenceLevel> {
-        let has = |list: &[String], wanted: Option<&str>| {
-            wanted.is_some_and(|wanted| list.iter().any(|key| key == wanted))
-        };
-        let prefix = self.evidence.ja4.and_then(prefix_of);
-        let in_prefixes = |prefix: &str| {
-            rule.ja4.iter().any(|key| key.strip_suffix("_*").is_some_and(|known| known == prefix))
-        };
-        if has(&rule.ja4, self.evidence.ja4) {
-            Some(EvidenceLevel::Ja4)
-        } else if has(&rule.stable, self.evidence.stable) {
-            Some(EvidenceLevel::Stable)
-        } else if has(&rule.ja3, self.evidence.ja3) {
-            Some(EvidenceLevel::Ja3)
-        } else if prefix.is_some_and(in_prefixes)
-            || has(&rule.cipher, self.evidence.ja4.and_then(cipher_of))
-        {
-            Some(EvidenceLevel::Cipher)
-        } else {
-            None
+            Some(stack) if rule.stack.contains(&stack.name) => Ok(EvidenceLevel::StackDestination),
+            Some(stack) if stack.category == Category::Browser => Err(Miss::Browser),
+            Some(_) if !rule.stack.is_empty() => Err(Miss::Stack),
+            _ if known.has_fingerprint && rule.stack.is_empty() => Err(Miss::Key),
+            _ => Ok(EvidenceLevel::Destination),
         }
     }
 }
 
-/// What is left of a rule's confidence when it was observed `age` before the flow opened.
-pub(crate) fn decay(date: Option<Date>, evidence: &Evidence<'_>) -> f64 {
+/// What is left of a rule's confidence when the flow opened `today`.
+pub(crate) fn decay(date: Option<Date>, today: Date) -> f64 {
     let Some(date) = date else { return 1.0 };
-    let age_days = u32::try_from(Date::of(evidence.at).days_since(date)).unwrap_or(u32::MAX);
+    let age_days = u32::try_from(today.days_since(date)).unwrap_or(u32::MAX);
     (-f64::from(age_days) / HALF_LIFE_DAYS).exp2()
 }
 
@@ -160,6 +176,11 @@ pub(crate) fn prefix_of(ja4: &str) -> Option<&str> {
 /// The second part of a JA4: its sorted cipher suites.
 pub(crate) fn cipher_of(ja4: &str) -> Option<&str> {
     ja4.split('_').nth(1)
+}
+
+/// The third part of a JA4: its sorted extensions and its signature algorithms.
+pub(crate) fn extensions_of(ja4: &str) -> Option<&str> {
+    ja4.split('_').nth(2)
 }
 
 /// Confidence halves in this time: measured precision at confidence .8 fell from .965 to about .75

@@ -112,7 +112,7 @@ fn the_destination_tells_programs_of_one_stack_apart() {
         &hello(apple, "12-courier.push.apple.com"),
         "Apple Push (apsd)",
         Outcome::Application,
-        EvidenceLevel::CipherDestination,
+        EvidenceLevel::PrefixDestination,
     );
     check(
         &hello(apple, "www.bbc.co.uk"),
