@@ -63,6 +63,23 @@ impl Chunk {
         })
     }
 
+    /// Keeps the frames that `keep` says.
+    ///
+    /// # Errors
+    /// The first that `keep` fails with.
+    pub fn try_retain<E>(
+        &mut self,
+        mut keep: impl FnMut(&Frame<'_>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut kept = Vec::with_capacity(self.frames.len());
+        for frame in self.frames() {
+            kept.push(keep(&frame)?);
+        }
+        let mut kept = kept.into_iter();
+        self.frames.retain(|_| kept.next().unwrap_or(false));
+        Ok(())
+    }
+
     /// The bytes that every frame stands in.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

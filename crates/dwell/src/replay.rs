@@ -1,6 +1,7 @@
 //! `dwell replay`: captures in, findings and sessions out. Reads and prints; judges nothing.
 
 use std::io::{self, BufWriter, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,9 +18,7 @@ use crate::cli::{Color, FailLevel, FlowKeyScope, ReplayArgs, ReplayFormat, TcpOv
 use crate::inputs::{Inputs, in_time_order};
 use crate::summary::Summary;
 use crate::terminal;
-
-/// How many frames pass between two looks at the records.
-const COLLECT_EVERY: u64 = 1024;
+use crate::workers::{self, Output};
 
 /// Lines are written once there are this many bytes of them: what a pipe takes at once.
 const WRITE_AT: usize = 1 << 16;
@@ -35,39 +34,50 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
     if files.is_empty() {
         return Ok(inputs.exit());
     }
-    let mut filter = match args.filter.as_deref().map(Filter::new).transpose() {
+    let filter = match args.filter.as_deref().map(Filter::new).transpose() {
         Ok(filter) => filter,
         Err(error) => {
             eprintln!("dwell: {:#}", anyhow::Error::new(error));
             return Ok(Exit::Configuration);
         }
     };
-    let mut sink = Sink::new(args, color);
-    let mut highest = None;
-    for path in &files {
-        if inputs.is_interrupted() {
+    let mut output = RecordOutput { sink: Sink::new(args, color), files: &files, highest: None };
+    let workers = args.workers.unwrap_or_else(default_workers);
+    workers::run(&mut engine, workers, &mut inputs.chunks(&files, filter), &mut output)?;
+    let last = files.len().saturating_sub(1);
+    loop {
+        let more = engine.finish_some();
+        output.take(last, engine.take_records())?;
+        if !more {
             break;
         }
-        let Some(mut source) = inputs.open(path) else { continue };
-        inputs.read(path, &mut source, |frame| {
-            if let Some(filter) = &mut filter
-                && !filter.matches(&frame)?
-            {
-                return Ok(());
-            }
-            engine.handle(frame);
-            if frame.number.is_multiple_of(COLLECT_EVERY) {
-                sink.take_all(path, engine.take_records(), &mut highest)?;
-            }
-            Ok(())
-        })?;
-        sink.take_all(path, engine.take_records(), &mut highest)?;
     }
-    engine.finish();
-    let last = files.last().map_or(Path::new(""), PathBuf::as_path);
-    sink.take_all(last, engine.take_records(), &mut highest)?;
+    let RecordOutput { sink, highest, .. } = output;
     sink.finish(&files, &engine)?;
     Ok(exit(args, &inputs, highest))
+}
+
+/// As many as there are processors, at most [`MAX_DEFAULT_WORKERS`].
+fn default_workers() -> NonZeroUsize {
+    let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    processors.min(MAX_DEFAULT_WORKERS)
+}
+
+/// More threads than this wait for the one that judges and writes.
+const MAX_DEFAULT_WORKERS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+
+/// Records on their way to the sink.
+struct RecordOutput<'f> {
+    sink: Sink,
+    files: &'f [PathBuf],
+    highest: Option<Level>,
+}
+
+impl Output for RecordOutput<'_> {
+    fn take(&mut self, file: usize, records: Vec<Record>) -> anyhow::Result<()> {
+        let path = self.files.get(file).map_or(Path::new(""), PathBuf::as_path);
+        self.sink.take_all(path, records, &mut self.highest)
+    }
 }
 
 /// An engine with the rules and policy asked for; `None` after an error that was printed.
