@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dwell_flow::{FlowConfig, FlowHasher, FlowTable, Lookup, Update};
 use dwell_packet::{
-    Encapsulation, Endpoint, FiveTuple, IpFacts, Pdu, Processes, Scope, TcpFlags, TcpHeader, Timestamp,
-    Transport, TransportHeader,
+    Encapsulation, Endpoint, FiveTuple, IpFacts, Pdu, Processes, Scope, TcpFlags, TcpHeader,
+    Timestamp, Transport, TransportHeader,
 };
 
 /// A table of established connections, each having its next packet in random order, again and

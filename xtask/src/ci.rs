@@ -5,10 +5,13 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::{conformance, golden, layers};
+use crate::{conformance, golden, layers, telemetry};
 
 /// Where the corpus lies beside a checkout, when it is there.
 const CORPUS: &str = "../shared/corpus/ja";
+
+/// All of it.
+const CORPORA: &str = "../shared/corpus";
 
 /// How long each fuzz target runs: enough to see that it runs and that the seeds pass.
 const FUZZ_SECONDS: &str = "3";
@@ -32,6 +35,7 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     } else {
         println!("conformance: SKIPPED: NO CORPUS at {CORPUS}");
     }
+    telemetry::run(root, &root.join(CORPORA), None)?;
     script(root, "scripts/fuzz.sh", FUZZ_SECONDS, "a fuzz target found something")?;
     println!("ci: all passed");
     Ok(())

@@ -8,6 +8,7 @@ mod conformance;
 mod golden;
 mod layers;
 mod pcap_file;
+mod telemetry;
 mod tsv;
 
 use std::path::PathBuf;
@@ -46,6 +47,16 @@ enum Task {
     /// Learn application rules from labelled tuples with the product's own code, and write what they
     /// answer for others.
     Attribution(attribution::Options),
+    /// Replay the corpus of endpoint samples and print how many flows were joined with the right
+    /// process, sample by sample.
+    Telemetry {
+        /// Folder with `endpoint/` and `clients/`.
+        #[arg(default_value = "../shared/corpus")]
+        corpus: PathBuf,
+        /// The command to run, in place of a release build.
+        #[arg(long)]
+        dwell: Option<PathBuf>,
+    },
     /// Run everything that CI runs.
     Ci,
 }
@@ -68,6 +79,9 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Golden => golden::run(&root),
         Task::Bench(options) => bench::run(&root, options),
         Task::Attribution(options) => attribution::run(options),
+        Task::Telemetry { corpus, dwell } => {
+            telemetry::run(&root, &root.join(corpus), dwell.as_deref())
+        }
         Task::Ci => ci::run(&root),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::EvidenceLevel;
+use crate::telemetry::ProcessIdentity;
 
 /// Which application holds a flow, with the rule and evidence that say so.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,8 @@ pub struct Attribution {
     pub candidates: Vec<Candidate>,
     /// Evidence that does not go together.
     pub contradictions: Vec<Contradiction>,
+    /// The process that holds the flow, where endpoint telemetry names it.
+    pub process: Option<Arc<ProcessIdentity>>,
 }
 
 impl Attribution {
@@ -71,6 +74,7 @@ impl Attribution {
             rule: None,
             candidates: Vec::new(),
             contradictions: Vec::new(),
+            process: None,
         }
     }
 }
@@ -174,6 +178,13 @@ pub enum Contradiction {
         /// The system by its SYN.
         os: crate::Os,
     },
+    /// Endpoint telemetry names a process that cannot be what the wire shows.
+    Process {
+        /// The process by its host.
+        process: Arc<str>,
+        /// The application by the wire.
+        wire: Arc<str>,
+    },
 }
 
 impl fmt::Display for Contradiction {
@@ -187,6 +198,9 @@ impl fmt::Display for Contradiction {
             }
             Self::UserAgentOs { claimed, os } => {
                 write!(f, "a User-Agent on {} behind a SYN of {}", claimed.label(), os.label())
+            }
+            Self::Process { process, wire } => {
+                write!(f, "the endpoint names the process {process}, the wire looks like {wire}")
             }
         }
     }

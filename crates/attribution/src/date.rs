@@ -18,6 +18,11 @@ impl Date {
         Self(i64::try_from(ts.as_nanos() / NANOS_PER_DAY).unwrap_or(i64::MAX))
     }
 
+    /// Days since 1970-01-01.
+    pub(crate) const fn days(self) -> i64 {
+        self.0
+    }
+
     /// Days from `earlier` to `self`; zero when `earlier` is later.
     #[must_use]
     pub fn days_since(self, earlier: Self) -> u64 {

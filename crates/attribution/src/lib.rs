@@ -20,6 +20,7 @@ mod policy;
 mod rule;
 mod rules;
 mod search;
+pub mod telemetry;
 mod text;
 mod user_agent;
 

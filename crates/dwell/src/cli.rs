@@ -78,6 +78,26 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "DURATION", value_parser = crate::units::duration)]
     pub(crate) session_duration: Option<std::time::Duration>,
 
+    /// Endpoint telemetry that names the processes behind flows: Santa, osquery, unified log,
+    /// eslogger, nettop, lsof, Zeek Agent or plain JSON lines, told by content or given as
+    /// KIND:FILE; KIND@ADDRESS:FILE lets it speak for that host only. May be given again.
+    #[arg(long, value_name = "[KIND[@ADDRESS,…]:]FILE")]
+    pub(crate) telemetry: Vec<crate::telemetry::TelemetrySpec>,
+
+    /// How long after a flow's last packet telemetry that saw its socket still counts.
+    #[arg(long, value_name = "DURATION", value_parser = crate::units::duration, default_value = "1m")]
+    pub(crate) telemetry_window: std::time::Duration,
+
+    /// How far the endpoints' clocks are ahead of the capture's; `-5s` for behind.
+    #[arg(
+        long,
+        value_name = "DURATION",
+        allow_hyphen_values = true,
+        default_value = "0s",
+        value_parser = crate::units::skew
+    )]
+    pub(crate) telemetry_skew: crate::units::Skew,
+
     /// What besides the five-tuple keeps two flows apart.
     #[arg(long, value_enum, default_value_t = FlowKeyScope::Plain)]
     pub(crate) flow_key: FlowKeyScope,

@@ -6,6 +6,7 @@ mod fingerprint;
 mod inputs;
 mod replay;
 mod summary;
+mod telemetry;
 mod terminal;
 mod units;
 mod workers;

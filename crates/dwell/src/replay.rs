@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use dwell_attribution::telemetry::TelemetryConfig;
 use dwell_attribution::{AppRules, Policy};
 use dwell_capture::Filter;
 use dwell_detect::{DetectConfig, Level};
@@ -17,6 +18,7 @@ use crate::Exit;
 use crate::cli::{Color, FailLevel, FlowKeyScope, ReplayArgs, ReplayFormat, TcpOverlap};
 use crate::inputs::{Inputs, in_time_order};
 use crate::summary::Summary;
+use crate::telemetry::TelemetryFiles;
 use crate::terminal;
 use crate::workers::{self, Output};
 
@@ -41,6 +43,9 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
             return Ok(Exit::Configuration);
         }
     };
+    if !args.telemetry.is_empty() {
+        engine.listen_to(Box::new(TelemetryFiles::open(&args.telemetry)?));
+    }
     let mut output = RecordOutput { sink: Sink::new(args, color), files: &files, highest: None };
     let workers = args.workers.unwrap_or_else(default_workers);
     workers::run(&mut engine, workers, &mut inputs.chunks(&files, filter), &mut output)?;
@@ -118,7 +123,13 @@ fn engine(args: &ReplayArgs) -> anyhow::Result<Option<Engine>> {
         ..FlowConfig::default()
     };
     let policy = Arc::new(policy);
-    let config = EngineConfig { detect, rules, policy, flow, ..EngineConfig::default() };
+    let telemetry = TelemetryConfig {
+        window: args.telemetry_window,
+        clocks_ahead: args.telemetry_skew.ahead,
+        clocks_behind: args.telemetry_skew.behind,
+        ..TelemetryConfig::default()
+    };
+    let config = EngineConfig { detect, rules, policy, telemetry, flow, ..EngineConfig::default() };
     Ok(Some(Engine::new(config)))
 }
 
@@ -198,6 +209,7 @@ impl Sink {
             Self::Table(summary) => {
                 let mut out = BufWriter::new(io::stdout().lock());
                 summary.write(&mut out, files, &stats)?;
+                summary.write_telemetry(&mut out, &stats)?;
                 out.flush()?;
             }
         }

@@ -283,6 +283,43 @@ impl Summary {
         Ok(())
     }
 
+    /// What hosts told of their processes, if they were asked or the capture itself names any.
+    ///
+    /// # Errors
+    /// What `out` fails with.
+    pub(crate) fn write_telemetry(
+        &self,
+        out: &mut impl Write,
+        stats: &StatsRecord,
+    ) -> io::Result<()> {
+        let feeds = stats.feeds;
+        if feeds.lines == 0 {
+            return Ok(());
+        }
+        let told = stats.telemetry;
+        writeln!(out)?;
+        writeln!(out, "{}", self.bold("endpoint telemetry"))?;
+        writeln!(
+            out,
+            "  {} lines, {} observations, {} flows joined with a process",
+            feeds.lines, told.observations, told.joined
+        )?;
+        for (count, text) in [
+            (feeds.malformed, "lines refused"),
+            (told.disagreements, "answers where process and fingerprint do not go together"),
+            (told.conflicts, "times two sources named different processes for a flow"),
+            (told.absurd, "sightings with a time far from the capture's"),
+            (told.foreign, "sightings of an address that another machine speaks for"),
+            (told.ambiguous, "sightings without address that several flows could be"),
+            (told.refused, "sightings refused for want of room"),
+        ] {
+            if count > 0 {
+                writeln!(out, "  {count} {text}")?;
+            }
+        }
+        Ok(())
+    }
+
     fn bold(&self, text: &str) -> String {
         if self.colour { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
     }

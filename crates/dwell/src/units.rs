@@ -33,6 +33,26 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// How far clocks differ: one of both is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Skew {
+    /// They are ahead by this much.
+    pub(crate) ahead: Duration,
+    /// They are behind by this much.
+    pub(crate) behind: Duration,
+}
+
+/// Parses a duration, with `-` before it for clocks that are behind.
+///
+/// # Errors
+/// Says what is wrong with the text.
+pub(crate) fn skew(text: &str) -> Result<Skew, String> {
+    match text.strip_prefix('-') {
+        Some(text) => Ok(Skew { behind: duration(text)?, ..Skew::default() }),
+        None => Ok(Skew { ahead: duration(text)?, ..Skew::default() }),
+    }
+}
+
 /// `6 h 40 m`, `12 m`, `45 s`, `0.3 s`.
 pub(crate) fn spoken(duration: Duration) -> String {
     let seconds = duration.as_secs();

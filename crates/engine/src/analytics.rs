@@ -5,6 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use dwell_attribution::telemetry::{
+    FeedCounters, Observation, Telemetry, TelemetryConfig, TelemetryCounters, TelemetryInput,
+};
 use dwell_attribution::{AppRules, Attribution, Hosts, HostsConfig, Policy};
 use dwell_detect::{Burst as SessionBurst, DetectConfig, DetectEvent, Detector, Side};
 use dwell_flow::{Burst, EndReason};
@@ -14,10 +17,11 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::batch::Batch;
-use crate::event::{Event, EventKind, FlowSnapshot};
+use crate::event::{Event, EventKind, FlowSnapshot, NotedProcess};
 use crate::flow_state::{FlowState, LastChance};
 use crate::migration::Connections;
 use crate::names::Names;
+use crate::processes;
 use crate::record::{FlowRecord, Moment, Record, SessionRecord};
 
 /// Everything that is known across flows.
@@ -25,6 +29,13 @@ use crate::record::{FlowRecord, Moment, Record, SessionRecord};
 pub struct Analytics {
     rules: AppRules,
     hosts: Hosts,
+    telemetry: Telemetry,
+    /// Whom to ask for telemetry, if anybody.
+    input: Option<Box<dyn TelemetryInput>>,
+    /// Processes of flows that had no payload yet: not more than there are open flows.
+    named: HashMap<u64, Arc<NotedProcess>, FixedState>,
+    /// Packet time.
+    now: Timestamp,
     names: Names,
     connections: Connections,
     flows: HashMap<u64, FlowState, FixedState>,
@@ -34,10 +45,19 @@ pub struct Analytics {
 }
 
 impl Analytics {
-    pub(crate) fn new(rules: AppRules, policy: Arc<Policy>, config: DetectConfig) -> Self {
+    pub(crate) fn new(
+        rules: AppRules,
+        policy: Arc<Policy>,
+        config: DetectConfig,
+        telemetry: TelemetryConfig,
+    ) -> Self {
         Self {
             rules,
             hosts: Hosts::new(HostsConfig::default()),
+            telemetry: Telemetry::new(telemetry),
+            input: None,
+            named: HashMap::default(),
+            now: Timestamp::ZERO,
             names: Names::default(),
             connections: Connections::default(),
             flows: HashMap::default(),
@@ -60,6 +80,7 @@ impl Analytics {
     /// Applies what came of a batch: the events of each second that ended in it, then the second.
     pub fn run(&mut self, batch: &mut Batch) {
         for (place, second) in batch.shared.seconds.iter().enumerate() {
+            self.hear(second.now);
             let events = batch.parts.iter_mut().filter_map(|part| part.events.get_mut(place));
             self.apply_all(events.flat_map(std::mem::take).collect());
             self.advance(second.now);
@@ -81,6 +102,7 @@ impl Analytics {
         let Event { ts, flow, kind, .. } = event;
         match kind {
             EventKind::Opened(snapshot) => self.opened(flow, &snapshot),
+            EventKind::Process(process) => self.name(ts, flow, process),
             EventKind::Fact { tuple, frame, observed } => {
                 self.fact(ts, flow, (tuple, frame), observed);
             }
@@ -97,6 +119,48 @@ impl Analytics {
             EventKind::Burst { burst, originator } => self.burst(flow, &burst, originator),
             EventKind::Updated(snapshot) => self.record(ts, flow, Moment::Update, snapshot),
             EventKind::Ended { snapshot, reason } => self.ended(ts, flow, snapshot, reason),
+        }
+    }
+
+    /// Takes in what a host told of its processes, and looks again at the open flows that this may
+    /// name.
+    pub fn observe(&mut self, observation: Observation, hosts: Option<&Arc<[IpAddr]>>) {
+        for flow in self.telemetry.observe(self.now, observation, hosts) {
+            self.attribute_again(self.now, flow);
+        }
+    }
+
+    pub(crate) fn listen_to(&mut self, input: Box<dyn TelemetryInput>) {
+        self.input = Some(input);
+    }
+
+    /// Takes in the telemetry that is due at `now`: before the events up to then.
+    pub(crate) fn hear(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        let Some(mut input) = self.input.take() else { return };
+        let until = now.saturating_add(self.telemetry.lead());
+        input.take_due(now, until, &mut |observation, hosts| self.observe(observation, hosts));
+        self.input = Some(input);
+    }
+
+    pub(crate) const fn telemetry_counters(&self) -> TelemetryCounters {
+        self.telemetry.counters()
+    }
+
+    pub(crate) fn feed_counters(&self) -> FeedCounters {
+        self.input.as_ref().map(|input| input.counters()).unwrap_or_default()
+    }
+
+    /// Keeps the process that the capture names: for the flow, or until it has payload.
+    fn name(&mut self, ts: Timestamp, flow: u64, process: Arc<NotedProcess>) {
+        match self.flows.get_mut(&flow) {
+            Some(state) => {
+                state.set_noted_process(process);
+                self.attribute_again(ts, flow);
+            }
+            None => {
+                self.named.insert(flow, process);
+            }
         }
     }
 
@@ -130,6 +194,9 @@ impl Analytics {
             self.hosts.note_os(tuple.src.addr, os);
         }
         let mut state = FlowState::new(flow, snapshot);
+        if let Some(process) = self.named.remove(&flow) {
+            state.set_noted_process(process);
+        }
         let moved = snapshot.quic_short.and_then(|id| self.connections.lookup(tuple.dst, &id));
         if let Some(earlier) = moved.and_then(|moved| self.flows.get(&moved)) {
             state.continue_from(earlier);
@@ -181,6 +248,7 @@ impl Analytics {
     fn burst(&mut self, flow: u64, burst: &Burst, originator: Direction) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         state.bursts += 1;
+        state.note_activity(burst.end);
         let settled = state.is_settled();
         if !settled {
             self.attribute(burst.start, flow);
@@ -212,7 +280,8 @@ impl Analytics {
         let peer = state.peer();
         let dns = self.names.lookup(state.opened(), host_addr, peer.addr);
         state.set_destination(dns.as_deref(), self.names.resolver_watched);
-        let attribution = self.rules.attribute(&state.evidence());
+        let wire = self.rules.attribute(&state.evidence());
+        let attribution = processes::attribute(&mut self.telemetry, flow, state, wire);
         state.set_application(Arc::new(attribution));
         if !state.may_be_web() {
             // Name service and the like hold no session in AN0146's sense.
@@ -224,13 +293,22 @@ impl Analytics {
         }
     }
 
+    /// Says anew who a settled flow is; one that is not settled yet will be asked anyway.
+    fn attribute_again(&mut self, now: Timestamp, flow: u64) {
+        if self.flows.get(&flow).is_some_and(FlowState::is_settled) {
+            self.attribute(now, flow);
+        }
+    }
+
     fn ended(&mut self, ts: Timestamp, flow: u64, snapshot: Box<FlowSnapshot>, reason: EndReason) {
         if let Some(state) = self.flows.get_mut(&flow) {
             let handshakes = state.handshake_records(LastChance::Yes);
             self.records.extend(handshakes.into_iter().map(Box::new).map(Record::Handshake));
             self.records.extend(state.http_records().into_iter().map(Box::new).map(Record::Http));
+            self.telemetry.forget(flow);
             self.detector.flow_closed(flow, snapshot.last);
         } else {
+            self.named.remove(&flow);
             // A flow without payload: it has an end and no session.
             let mut state = FlowState::new(flow, &snapshot);
             let addr = host_of(&self.hosts, &snapshot.tuple);

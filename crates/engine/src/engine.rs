@@ -1,7 +1,9 @@
 //! The sensor, sans I/O: frames in, records out. The one place that knows the order of stages.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use dwell_attribution::telemetry::{Observation, TelemetryConfig, TelemetryInput};
 use dwell_attribution::{AppRules, Policy};
 use dwell_detect::{DetectConfig, Detector};
 use dwell_flow::{FlowConfig, FlowHasher, FlowId};
@@ -34,6 +36,8 @@ pub struct EngineConfig {
     pub rules: AppRules,
     /// What is expected where.
     pub policy: Arc<Policy>,
+    /// Windows and bounds of endpoint telemetry.
+    pub telemetry: TelemetryConfig,
     /// Keys the flow tables' hash: random for live traffic, fixed for a replay.
     pub seed: u64,
 }
@@ -47,6 +51,7 @@ impl Default for EngineConfig {
             detect: DetectConfig::default(),
             rules: AppRules::builtin(),
             policy: Arc::new(Policy::builtin()),
+            telemetry: TelemetryConfig::default(),
             seed: 0,
         }
     }
@@ -93,7 +98,7 @@ impl Engine {
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
             intake: Intake::new(config.decode, &flow, hasher.clone()),
-            analytics: Analytics::new(config.rules, config.policy, config.detect),
+            analytics: Analytics::new(config.rules, config.policy, config.detect, config.telemetry),
             batch: Batch::new(SHARDS),
             ending: None,
         }
@@ -151,6 +156,18 @@ impl Engine {
     /// stay; flows that were named keep their names.
     pub fn reconfigure(&mut self, rules: AppRules, policy: Arc<Policy>, detect: DetectConfig) {
         self.analytics.reconfigure(rules, policy, detect);
+    }
+
+    /// Takes in what a host told of its processes, as it comes. `hosts` are the only addresses that
+    /// the teller may speak for, where it is bound to some. Never blocks; bounded by the
+    /// configuration.
+    pub fn observe(&mut self, observation: Observation, hosts: Option<&Arc<[IpAddr]>>) {
+        self.analytics.observe(observation, hosts);
+    }
+
+    /// Asks `input` at every second of packet time for the telemetry that is due, as a replay does.
+    pub fn listen_to(&mut self, input: Box<dyn TelemetryInput>) {
+        self.analytics.listen_to(input);
     }
 
     /// Takes the records made since the last call.
@@ -220,6 +237,8 @@ impl Engine {
             decode: self.decode_counters(),
             shards,
             flows,
+            telemetry: self.analytics.telemetry_counters(),
+            feeds: self.analytics.feed_counters(),
             clock_steps: self.intake.clock_steps(),
         }
     }
@@ -258,6 +277,7 @@ fn close_epoch(shards: &mut [Shard], analytics: &mut Analytics, second: Second) 
     for shard in &mut *shards {
         shard.advance(second.now, second.ordinal);
     }
+    analytics.hear(second.now);
     analytics.apply_all(take_events(shards));
     analytics.advance(second.now);
 }

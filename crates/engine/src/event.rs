@@ -1,9 +1,13 @@
 //! What a shard tells the analytics: plain values, ordered by time and place in the capture.
 
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use dwell_attribution::telemetry::ProcessFacts;
 use dwell_flow::{
     Burst, Conflict, DirectionCounters, EndReason, FlowView, Quality, TcpPhase, Timing,
 };
-use dwell_packet::{Direction, Encapsulation, FiveTuple, LinkAddresses, Timestamp};
+use dwell_packet::{Direction, Encapsulation, FiveTuple, Heading, LinkAddresses, Pdu, Timestamp};
 use dwell_proto::{Observed, QuicConnectionIds};
 
 /// One thing that happened to one flow.
@@ -28,6 +32,8 @@ pub struct Event {
 pub enum EventKind {
     /// The first payload came.
     Opened(Box<FlowSnapshot>),
+    /// The capture named the process behind it, maybe before the first payload; once.
+    Process(Arc<NotedProcess>),
     /// Its bytes showed something, completed by frame `frame`.
     Fact {
         /// The flow's five-tuple, originator first.
@@ -89,6 +95,27 @@ pub struct FlowSnapshot {
     /// What follows the first byte of a QUIC short header, if the flow began with one: a
     /// connection that migrated here begins with its ID.
     pub quic_short: Option<[u8; 20]>,
+}
+
+/// A process that the capture itself names behind a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotedProcess {
+    /// The process.
+    pub facts: ProcessFacts,
+    /// The address of its host, where the capture tells which way the frame went.
+    pub host: Option<IpAddr>,
+}
+
+impl NotedProcess {
+    /// Of the first frame of a flow that names a process.
+    pub(crate) fn of(pdu: &Pdu<'_>) -> Option<Self> {
+        let facts = ProcessFacts::of_capture(pdu.processes)?;
+        let host = pdu.processes.heading.map(|heading| match heading {
+            Heading::Inbound => pdu.tuple.dst.addr,
+            Heading::Outbound => pdu.tuple.src.addr,
+        });
+        Some(Self { facts, host })
+    }
 }
 
 impl FlowSnapshot {

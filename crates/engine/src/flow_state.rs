@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dwell_attribution::telemetry::{FlowView, ProcessFacts};
 use dwell_attribution::{Attribution, Destination, Evidence, HostRef, NameSource, Opening};
 use dwell_detect::{FlowFacts, NameLookup, SessionId, Visibility};
 use dwell_flow::{CommunityId, Conflict};
@@ -11,7 +12,7 @@ use dwell_proto::{
     ServerHello,
 };
 
-use crate::event::FlowSnapshot;
+use crate::event::{FlowSnapshot, NotedProcess};
 use crate::record::{Delta, FlowIdentity, HandshakeRecord, HttpRecord, WireName};
 
 /// HTTP requests of one flow that wait to be recorded; later ones of the same burst go without a
@@ -66,6 +67,10 @@ pub(crate) struct FlowState {
     looked_up: bool,
     resolver_watched: bool,
     application: Option<Arc<Attribution>>,
+    /// The process that the capture names.
+    noted: Option<Arc<NotedProcess>>,
+    /// When the latest burst ended.
+    last: Timestamp,
     migrated_from: Option<u64>,
     conflicts: Vec<Conflict>,
     settled: bool,
@@ -137,6 +142,8 @@ impl FlowState {
             looked_up: false,
             resolver_watched: false,
             application: None,
+            noted: None,
+            last: snapshot.last,
             migrated_from: None,
             conflicts: Vec::new(),
             settled: false,
@@ -280,6 +287,35 @@ impl FlowState {
 
     pub(crate) fn set_application(&mut self, application: Arc<Attribution>) {
         self.application = Some(application);
+    }
+
+    /// Keeps the process that the capture names.
+    pub(crate) fn set_noted_process(&mut self, process: Arc<NotedProcess>) {
+        self.noted = Some(process);
+    }
+
+    /// The process that the capture names for the flow's host, not for the other end.
+    pub(crate) fn noted_process(&self) -> Option<&ProcessFacts> {
+        let noted = self.noted.as_deref()?;
+        let host = self.host.as_ref()?.addr;
+        let ours = noted.host.is_none_or(|addr| addr.to_canonical() == host.to_canonical());
+        ours.then_some(&noted.facts)
+    }
+
+    /// Takes note that payload was seen up to `at`.
+    pub(crate) fn note_activity(&mut self, at: Timestamp) {
+        self.last = self.last.max(at);
+    }
+
+    /// The flow as endpoint telemetry looks for it, without its Community ID.
+    pub(crate) fn view(&self) -> FlowView {
+        let (local, remote) = if self.host_is_client() {
+            (self.tuple.src, self.tuple.dst)
+        } else {
+            (self.tuple.dst, self.tuple.src)
+        };
+        let (first, last) = (self.opened, self.last);
+        FlowView { local, remote, transport: self.tuple.transport, first, last, community_id: None }
     }
 
     /// Says which session the flow belongs to; `None` when there was no room for one.

@@ -54,6 +54,7 @@ impl HelloRows {
                 }
             }
             EventKind::Opened(_)
+            | EventKind::Process(_)
             | EventKind::QuicIds(_)
             | EventKind::Conflict(_)
             | EventKind::Burst { .. }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dwell_attribution::telemetry::{FeedCounters, TelemetryCounters};
 use dwell_attribution::{Attribution, Destination, HostRef, NameSource};
 use dwell_detect::{Finding, SessionEnd, SessionId, SessionSummary};
 use dwell_flow::{CommunityId, Conflict, EndReason, FlowCounters};
@@ -155,6 +156,10 @@ pub struct StatsRecord {
     pub shards: ShardCounters,
     /// Flows, over all shards.
     pub flows: FlowStats,
+    /// What endpoint telemetry told, and what came of it.
+    pub telemetry: TelemetryCounters,
+    /// What the lines of telemetry came to that the engine was given to read.
+    pub feeds: FeedCounters,
     /// Steps of the capture's clock by more than an hour.
     pub clock_steps: u64,
 }

@@ -1,6 +1,8 @@
 //! One share of the flows: table, reassembly and inspection. Knows only its own flows; what needs
 //! to see several of them is the analytics' business.
 
+use std::sync::Arc;
+
 use dwell_attribution::OsGuess;
 use dwell_flow::{
     Arrival, EndReason, Ended, Flow, FlowConfig, FlowCounters, FlowHasher, FlowId, FlowTable,
@@ -12,7 +14,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::batch::{Part, Shared};
-use crate::event::{Event, EventKind, FlowSnapshot};
+use crate::event::{Event, EventKind, FlowSnapshot, NotedProcess};
 use crate::inspection::Inspection;
 use crate::trust::{self, Trust, tcp_of};
 
@@ -40,6 +42,8 @@ impl Progress {
     const ANNOUNCED: u8 = 2;
     /// There is a [`Watched`] entry.
     const WATCHED: u8 = 4;
+    /// `Process` was told.
+    const NAMED: u8 = 8;
 
     const fn has(self, bit: u8) -> bool {
         self.0 & bit != 0
@@ -186,12 +190,26 @@ impl Shard {
             let kind = EventKind::Burst { burst, originator: flow.originator() };
             self.push(pdu.ts, ordinal, identity, kind);
         }
+        if !pdu.processes.is_empty() && !progress.has(Progress::NAMED) {
+            self.name(update.id, pdu, ordinal);
+        }
         if update.arrival != Arrival::Nothing && !progress.has(Progress::ANNOUNCED) {
             self.announce(update.id, pdu, update.opened, ordinal);
         }
         if !progress.has(Progress::DECIDED) {
             self.inspect(update.id, update.direction, pdu, ordinal);
         }
+    }
+
+    /// Tells of the process that the capture names behind a flow.
+    #[cold]
+    fn name(&mut self, id: FlowId, pdu: &Pdu<'_>, ordinal: u64) {
+        let (Some(process), Some(flow)) = (NotedProcess::of(pdu), self.table.get_mut(id)) else {
+            return;
+        };
+        flow.context.progress.0 |= Progress::NAMED;
+        let identity = flow.ordinal();
+        self.push(pdu.ts, ordinal, identity, EventKind::Process(Arc::new(process)));
     }
 
     /// Tells of a flow that has its first payload.

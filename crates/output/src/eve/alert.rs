@@ -8,6 +8,7 @@ use dwell_packet::{Endpoint, FiveTuple, Transport};
 use serde::{Serialize, Serializer};
 
 use super::common::{Addresses, App, Dest, Envelope, Host, Metadata};
+use super::process::{Process, User};
 use super::value::{Hex64, Six, Time};
 use super::{EveContext, SCHEMA_VERSION};
 
@@ -80,6 +81,10 @@ struct SessionFields<'a> {
     session_id: Hex64,
     host: Host<'a>,
     app: App<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<User<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<Process<'a>>,
     dest: Dest<'a>,
     start: Time,
     end: Time,
@@ -233,6 +238,8 @@ fn session(session: &SessionSummary) -> SessionFields<'_> {
         session_id: Hex64(session.id.0),
         host: Host::new(&session.host),
         app: App::new(&session.attribution),
+        user: User::of(&session.attribution),
+        process: Process::of(&session.attribution),
         dest: Dest::new(&session.destination),
         start: Time(session.first),
         end: Time(session.last),

@@ -9,6 +9,7 @@ use dwell_flow::CommunityId;
 use dwell_packet::{FiveTuple, Timestamp, Transport};
 use serde::{Serialize, Serializer};
 
+use super::process::{Process, User};
 use super::value::{Hex64, Ip, Mac, Six, Time};
 use super::{EveContext, SCHEMA_VERSION};
 use crate::json::verbatim;
@@ -101,6 +102,10 @@ pub(crate) struct Dwell<'a, T> {
     session_id: Option<Hex64>,
     host: Host<'a>,
     app: App<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<User<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<Process<'a>>,
     dest: Dest<'a>,
     #[serde(flatten)]
     more: T,
@@ -113,6 +118,8 @@ impl<'a, T> Dwell<'a, T> {
             session_id: identity.session.map(|id| Hex64(id.0)),
             host: Host::new(&identity.host),
             app: App::new(&identity.application),
+            user: User::of(&identity.application),
+            process: Process::of(&identity.application),
             dest: Dest::new(&identity.destination),
             more,
         }

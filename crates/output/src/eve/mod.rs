@@ -5,6 +5,7 @@ mod alert;
 mod common;
 mod flow;
 mod handshake;
+mod process;
 mod stats;
 mod value;
 

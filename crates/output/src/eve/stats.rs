@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dwell_attribution::telemetry::TelemetryCounters;
 use dwell_engine::StatsRecord;
 use serde::Serialize;
 
@@ -21,7 +22,22 @@ struct Stats {
     decode: Decode,
     flow: Flow,
     inspect: Inspect,
+    telemetry: Telemetry,
     clock_steps: u64,
+}
+
+/// What hosts told of their processes.
+#[derive(Debug, Serialize)]
+struct Telemetry {
+    observations: u64,
+    joined: u64,
+    disagreements: u64,
+    conflicts: u64,
+    duplicates: u64,
+    absurd: u64,
+    foreign: u64,
+    ambiguous: u64,
+    refused: u64,
 }
 
 /// Frames in = segments and datagrams + everything under `discarded`.
@@ -95,7 +111,22 @@ pub(crate) fn line<'a>(context: &'a EveContext, record: &StatsRecord) -> Line<'a
                 reassembly_refused_bytes: shards.reassembly.refused_bytes,
                 reassembly_conflicting_bytes: shards.reassembly.conflicting_bytes,
             },
+            telemetry: telemetry(record.telemetry),
             clock_steps: record.clock_steps,
         },
+    }
+}
+
+fn telemetry(counters: TelemetryCounters) -> Telemetry {
+    Telemetry {
+        observations: counters.observations,
+        joined: counters.joined,
+        disagreements: counters.disagreements,
+        conflicts: counters.conflicts,
+        duplicates: counters.duplicates,
+        absurd: counters.absurd,
+        foreign: counters.foreign,
+        ambiguous: counters.ambiguous,
+        refused: counters.refused,
     }
 }
