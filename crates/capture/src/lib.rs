@@ -20,7 +20,7 @@ pub use error::{CaptureError, Place};
 pub use file::{FileKind, FileSource};
 pub use filter::{Filter, FilterError};
 pub use live::{
-    Backend, Fanout, Interface, KernelCounters, LiveConfig, LiveError, LiveSet, LiveSource,
-    MIN_RING_BYTES, NicCounters, Offloads, Outgoing, Promiscuous, RETIRE, TimestampSource,
-    interfaces, nic_counters, offloads,
+    Backend, Fanout, Interface, InterfaceState, KernelCounters, LiveConfig, LiveError, LiveSet,
+    LiveSource, MIN_RING_BYTES, NicCounters, Offloads, Outgoing, Promiscuous, RETIRE,
+    TimestampSource, interface_name, interface_state, interfaces, nic_counters, offloads,
 };

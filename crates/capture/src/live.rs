@@ -19,7 +19,10 @@ use std::time::Duration;
 use dwell_packet::{Frame, LinkType, Timestamp};
 
 pub use error::LiveError;
-pub use interface::{Interface, NicCounters, Offloads, interfaces, nic_counters, offloads};
+pub use interface::{
+    Interface, InterfaceState, NicCounters, Offloads, interface_name, interface_state, interfaces,
+    nic_counters, offloads,
+};
 pub use merge::LiveSet;
 
 use buffered::Buffered;

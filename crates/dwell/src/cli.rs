@@ -44,6 +44,53 @@ pub(crate) enum Command {
     Fingerprint(FingerprintArgs),
     /// Look application rules up, and explain the answer.
     Apps(AppsArgs),
+    /// Capture interfaces, judge sessions while they run, serve metrics, write records.
+    Run(RunArgs),
+    /// List the interfaces of this machine, what can be captured, and why not.
+    Interfaces,
+    /// Check a configuration and everything it names; changes nothing.
+    Check(CheckArgs),
+}
+
+/// `dwell run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Interfaces to capture, in place of those of the configuration.
+    #[arg(short, long, value_name = "IFACE", num_args = 1..)]
+    pub(crate) interface: Vec<String>,
+
+    /// Configuration (TOML); without -i, /etc/dwell/dwell.toml.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Only packets that this filter (pcap-filter(7)) matches.
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) filter: Option<String>,
+
+    /// Write records to this file, in place of the outputs of the configuration. Without any
+    /// output they go to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Where to serve metrics, API and page (such as 127.0.0.1:10146), or `off`.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http: Option<String>,
+
+    /// How lines of the sensor's own log look.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_format: crate::log::LogFormat,
+}
+
+/// `dwell check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Configuration (TOML).
+    #[arg(short, long, value_name = "FILE", default_value = crate::config::DEFAULT_PATH)]
+    pub(crate) config: PathBuf,
+
+    /// Print the configuration with every default written out.
+    #[arg(long)]
+    pub(crate) dump: bool,
 }
 
 /// `dwell replay`.

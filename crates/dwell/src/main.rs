@@ -1,10 +1,16 @@
 //! The `dwell` command: arguments, files, signals, exit codes. The work is in the libraries.
 
 mod apps;
+mod check;
 mod cli;
+mod clock;
+mod config;
 mod fingerprint;
 mod inputs;
+mod interfaces;
+mod log;
 mod replay;
+mod run;
 mod summary;
 mod telemetry;
 mod terminal;
@@ -29,6 +35,9 @@ fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args, cli.color),
         Command::Fingerprint(args) => fingerprint::run(args, cli.color),
         Command::Apps(args) => apps::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Interfaces => interfaces::run(cli.color),
+        Command::Check(args) => check::run(args),
     };
     match outcome {
         Ok(exit) => exit.into(),

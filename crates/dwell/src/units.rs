@@ -83,6 +83,26 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
+/// Parses `128B`, `512KiB`, `64MiB`, `4GiB`; a bare number is refused.
+///
+/// # Errors
+/// Says what is wrong with the text.
+pub(crate) fn size(text: &str) -> Result<usize, String> {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
+    let number: usize = number.parse().map_err(|_| format!("no number at {text:?}"))?;
+    let factor: usize = match unit.trim() {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "" => return Err(format!("{number} has no unit: use B, KiB, MiB or GiB")),
+        other => return Err(format!("unknown unit {other:?}: use B, KiB, MiB or GiB")),
+    };
+    number.checked_mul(factor).ok_or_else(|| "too large".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +114,15 @@ mod tests {
         assert_eq!(duration("7d"), Ok(Duration::from_secs(604_800)));
         for wrong in ["", "30", "m", "30x", "1h30", "99999999999999999999s", "ü"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_need_units() {
+        assert_eq!(size("64MiB"), Ok(64 << 20));
+        assert_eq!(size("1500 B"), Ok(1500));
+        for wrong in ["", "64", "MiB", "64MB", "-1B", "99999999999999999999B", "9999999999999GiB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Records as text: EVE-shaped JSON lines, fingerprint rows, and what is safe to print.
+//! Records as text, the sinks that take them, and the sensor's metrics.
 //!
 //! Knows the domain types and changes none of them to suit a format.
 
@@ -6,7 +6,17 @@ mod escape;
 mod eve;
 mod fingerprint;
 mod json;
+mod metrics;
+mod sink;
 
 pub use escape::{MAX_TEXT, clipped, printable};
 pub use eve::{EveContext, SCHEMA_VERSION, append_record, write_record};
 pub use fingerprint::{FingerprintRow, transport};
+pub use metrics::{
+    BuildInfo, CaptureFigures, EngineFigures, InterfaceChange, METRICS_CONTENT_TYPE, Metrics,
+    RecordTally, SinkDrop, SinkError, SinkMetrics,
+};
+pub use sink::{
+    Again, Clock, Complain, Compress, Failure, FileConfig, FileSink, Format, Item, Queue, Rotation,
+    RunningSink, Sink, SinkLimits, StreamSink, encode, kind_of,
+};

@@ -16,6 +16,8 @@ const SETTLE: Duration = RETIRE.saturating_mul(2);
 pub struct LiveSet {
     sources: Vec<LiveSource>,
     heads: Vec<Option<Timestamp>>,
+    /// Sources that failed and are not read until they are taken up anew.
+    failed: Vec<bool>,
 }
 
 impl LiveSet {
@@ -23,7 +25,8 @@ impl LiveSet {
     #[must_use]
     pub fn new(sources: Vec<LiveSource>) -> Self {
         let heads = vec![None; sources.len()];
-        Self { sources, heads }
+        let failed = vec![false; sources.len()];
+        Self { sources, heads, failed }
     }
 
     /// The sources.
@@ -42,9 +45,19 @@ impl LiveSet {
     pub fn next(&mut self, wall: Timestamp) -> Result<Option<(usize, Frame<'_>)>, LiveError> {
         let mut earliest: Option<(usize, Timestamp)> = None;
         let mut silent = false;
-        for (number, (source, head)) in self.sources.iter_mut().zip(&mut self.heads).enumerate() {
+        let places = self.sources.iter_mut().zip(&mut self.heads).zip(&mut self.failed);
+        for (number, ((source, head), failed)) in places.enumerate() {
+            if *failed {
+                continue;
+            }
             if head.is_none() {
-                *head = source.head()?;
+                *head = match source.head() {
+                    Ok(head) => head,
+                    Err(error) => {
+                        *failed = true;
+                        return Err(error);
+                    }
+                };
             }
             match *head {
                 Some(ts) if earliest.is_none_or(|(_, first)| ts < first) => {
@@ -91,6 +104,10 @@ impl LiveSet {
     /// As for [`LiveSource::reattach`].
     pub fn reattach(&mut self, number: usize) -> Result<(), LiveError> {
         let Some(source) = self.sources.get_mut(number) else { return Ok(()) };
-        source.reattach()
+        source.reattach()?;
+        if let Some(failed) = self.failed.get_mut(number) {
+            *failed = false;
+        }
+        Ok(())
     }
 }

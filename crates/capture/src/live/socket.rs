@@ -195,12 +195,11 @@ pub(super) fn link_type_of(name: &str) -> Result<Option<LinkType>, LiveError> {
         return Ok(None);
     }
     index_of(name)?;
-    let text = std::fs::read_to_string(format!("/sys/class/net/{name}/type")).unwrap_or_default();
-    Ok(match text.trim() {
+    Ok(match super::interface_state(name).map(|state| state.hardware) {
         // ARPHRD_ETHER, ARPHRD_LOOPBACK (if_arp.h).
-        "1" | "772" => Some(LinkType::ETHERNET),
+        Some(1 | 772) => Some(LinkType::ETHERNET),
         // ARPHRD_NONE (tun), ARPHRD_RAWIP: bare IP packets.
-        "65534" | "519" => Some(LinkType::RAW),
+        Some(0xfffe | 519) => Some(LinkType::RAW),
         _ => None,
     })
 }

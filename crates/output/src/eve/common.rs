@@ -24,9 +24,13 @@ pub(crate) struct Envelope<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     host: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    in_iface: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pcap_filename: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) pcap_cnt: Option<u64>,
+    pcap_cnt: Option<u64>,
+    #[serde(skip)]
+    flow_base: u64,
     #[serde(flatten)]
     pub(crate) addresses: Option<Addresses>,
 }
@@ -50,15 +54,23 @@ impl<'a> Envelope<'a> {
             event_type,
             flow_id: None,
             host: &context.sensor,
+            in_iface: context.in_iface.as_deref(),
             pcap_filename: context.pcap_filename.as_deref(),
             pcap_cnt: None,
+            flow_base: context.flow_base,
             addresses: None,
         }
     }
 
     pub(crate) fn of_flow(mut self, identity: &FlowIdentity) -> Self {
-        self.flow_id = Some(identity.flow);
+        self.flow_id = Some(self.flow_base.saturating_add(identity.flow));
         self.addresses = Some(Addresses::new(&identity.tuple, identity.community));
+        self
+    }
+
+    /// With the number of the frame within its capture file, if it is from one.
+    pub(crate) fn at_frame(mut self, frame: u64) -> Self {
+        self.pcap_cnt = self.pcap_filename.is_some().then_some(frame);
         self
     }
 }

@@ -139,7 +139,7 @@ pub(crate) fn line<'a>(context: &'a EveContext, record: &'a FlowRecord) -> Line<
         tunnel: tunnel(snapshot),
         ether: snapshot.link.map(|link| Ether { src_mac: Mac(link.src), dest_mac: Mac(link.dst) }),
         flow: flow(record),
-        dwell: Dwell::new(&record.identity, more(record)),
+        dwell: Dwell::new(&record.identity, more(record, context.flow_base)),
     }
 }
 
@@ -189,7 +189,7 @@ fn flow(record: &FlowRecord) -> Flow {
     }
 }
 
-fn more(record: &FlowRecord) -> More<'_> {
+fn more(record: &FlowRecord, base: u64) -> More<'_> {
     let snapshot = &record.snapshot;
     let (out, back) = if straight(record) {
         (snapshot.sent, snapshot.received)
@@ -213,7 +213,7 @@ fn more(record: &FlowRecord) -> More<'_> {
         payload_bytes_in: back.payload_bytes,
         out_in_ratio: Six(out.wire_bytes as f64 / back.wire_bytes.max(1) as f64),
         iat,
-        migrated_from: record.migrated_from,
+        migrated_from: record.migrated_from.map(|flow| base.saturating_add(flow)),
         conflicts: record.conflicts.iter().map(conflict).collect(),
         quality: Quality {
             midstream: snapshot.quality.midstream,

@@ -74,8 +74,9 @@ pub(crate) fn tls_line<'a>(context: &'a EveContext, record: &'a HandshakeRecord)
         Handshake::Dtls => ("tls", false),
         Handshake::Quic => ("quic", true),
     };
-    let mut envelope = Envelope::new(context, event_type, record.ts).of_flow(&record.identity);
-    envelope.pcap_cnt = Some(record.frame);
+    let envelope = Envelope::new(context, event_type, record.ts)
+        .of_flow(&record.identity)
+        .at_frame(record.frame);
     let fields = tls(record);
     let (tls, quic) = if quic { (None, Some(fields)) } else { (Some(fields), None) };
     let hello = &record.hello;
@@ -167,8 +168,8 @@ struct HttpFields {
 
 /// The line of an HTTP request.
 pub(crate) fn http_line<'a>(context: &'a EveContext, record: &'a HttpRecord) -> HttpLine<'a> {
-    let mut envelope = Envelope::new(context, "http", record.ts).of_flow(&record.identity);
-    envelope.pcap_cnt = Some(record.frame);
+    let envelope =
+        Envelope::new(context, "http", record.ts).of_flow(&record.identity).at_frame(record.frame);
     let request = &record.request;
     HttpLine {
         envelope,

@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use dwell_engine::Record;
 use serde::Serialize;
 
+use crate::CaptureFigures;
 use crate::json;
 
 /// Version of the `dwell` object in every line.
@@ -26,6 +27,13 @@ pub struct EveContext {
     pub sensor: String,
     /// The capture file being replayed, if one is.
     pub pcap_filename: Option<String>,
+    /// The interface that is captured, if it is one.
+    pub in_iface: Option<String>,
+    /// What is added to a flow's number: live, the start in microseconds since 1970, so that
+    /// `flow_id` is not given twice over restarts.
+    pub flow_base: u64,
+    /// What the interfaces gave and lost, for `stats` lines of a live sensor.
+    pub capture: Vec<CaptureFigures>,
 }
 
 /// Appends `record` as one line to `lines`; for a caller that writes many at once.

@@ -8,17 +8,20 @@ use serde::Serialize;
 
 use super::common::Envelope;
 use super::{EveContext, SCHEMA_VERSION};
+use crate::CaptureFigures;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
     #[serde(flatten)]
     envelope: Envelope<'a>,
-    stats: Stats,
+    stats: Stats<'a>,
 }
 
 #[derive(Debug, Serialize)]
-struct Stats {
+struct Stats<'a> {
     schema: u32,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    capture: BTreeMap<&'a str, Capture>,
     decode: Decode,
     flow: Flow,
     inspect: Inspect,
@@ -38,6 +41,17 @@ struct Telemetry {
     foreign: u64,
     ambiguous: u64,
     refused: u64,
+}
+
+/// What one interface gave and lost.
+#[derive(Debug, Serialize)]
+struct Capture {
+    packets: u64,
+    bytes: u64,
+    kernel_drops: u64,
+    nic_drops: u64,
+    ring_freezes: u64,
+    oversized: u64,
 }
 
 /// Frames in = segments and datagrams + everything under `discarded`.
@@ -74,6 +88,18 @@ struct Inspect {
     reassembly_conflicting_bytes: u64,
 }
 
+fn capture(figures: &CaptureFigures) -> (&str, Capture) {
+    let of = Capture {
+        packets: figures.frames,
+        bytes: figures.bytes,
+        kernel_drops: figures.kernel_dropped,
+        nic_drops: figures.nic_dropped,
+        ring_freezes: figures.ring_freezes,
+        oversized: figures.oversized,
+    };
+    (&figures.interface, of)
+}
+
 /// The line of the engine's counters.
 pub(crate) fn line<'a>(context: &'a EveContext, record: &StatsRecord) -> Line<'a> {
     let decode = &record.decode;
@@ -84,6 +110,7 @@ pub(crate) fn line<'a>(context: &'a EveContext, record: &StatsRecord) -> Line<'a
         envelope: Envelope::new(context, "stats", record.ts),
         stats: Stats {
             schema: SCHEMA_VERSION,
+            capture: context.capture.iter().map(capture).collect(),
             decode: Decode {
                 frames: decode.frames,
                 tcp_segments: decode.tcp_segments,

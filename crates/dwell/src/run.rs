@@ -1,0 +1,225 @@
+//! `dwell run`: the live sensor. Opens everything, gives rights up, starts threads, minds signals.
+//!
+//! Three kinds of threads: one of packets (rings, engine), one of records (formats, queues), one for
+//! each sink, and one of the console. Packets never wait for any other.
+
+mod outputs;
+mod packets;
+mod privileges;
+mod records;
+mod reload;
+mod shared;
+mod supervise;
+mod watch;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use dwell_capture::{Fanout, LiveSet, LiveSource};
+use dwell_engine::{Engine, EngineConfig};
+use dwell_output::{BuildInfo, EveContext, Metrics};
+
+pub(crate) use reload::Materials;
+
+use crate::cli::RunArgs;
+use crate::config::{CaptureConfig, Config, DEFAULT_PATH, OutputConfig};
+use crate::{Exit, clock, log};
+
+/// Batches of records that may wait for the thread of records.
+const RECORD_BATCHES: usize = 1024;
+
+/// Runs the command.
+///
+/// # Errors
+/// When something cannot be opened or started; wrong configuration is an exit code.
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
+    log::set_format(args.log_format);
+    let config = match configuration(args) {
+        Ok(config) => config,
+        Err(error) => {
+            log::error(&format!("{error:#}"));
+            return Ok(Exit::Configuration);
+        }
+    };
+    let materials = match Materials::load(&config) {
+        Ok(materials) => materials,
+        Err(error) => {
+            log::error(&format!("{error:#}"));
+            return Ok(Exit::Configuration);
+        }
+    };
+    let sources = match open_sources(&config) {
+        Ok(sources) => sources,
+        Err(error) => {
+            log::error(&format!("{error:#}"));
+            return Ok(Exit::CannotOpen);
+        }
+    };
+    Sensor::open(args, config, materials, sources)?.run()
+}
+
+/// What was typed and what the file says, together and checked.
+fn configuration(args: &RunArgs) -> anyhow::Result<Config> {
+    let default = Path::new(DEFAULT_PATH);
+    let path = args.config.as_deref().or_else(|| {
+        // An interface on the command line is enough to run without a file.
+        (args.interface.is_empty() || default.exists()).then_some(default)
+    });
+    let mut config = path.map(Config::load).transpose()?.unwrap_or_default();
+    if !args.interface.is_empty() {
+        let known = std::mem::take(&mut config.capture);
+        config.capture = args
+            .interface
+            .iter()
+            .map(|name| {
+                let same = known.iter().find(|capture| capture.interface == *name);
+                same.cloned().unwrap_or_else(|| CaptureConfig::of(name))
+            })
+            .collect();
+    }
+    if let Some(filter) = &args.filter {
+        for capture in &mut config.capture {
+            capture.filter = Some(filter.clone());
+        }
+    }
+    if let Some(listen) = &args.http {
+        config.http.listen.clone_from(listen);
+    }
+    if let Some(path) = &args.output {
+        config.output = vec![OutputConfig::file(path.clone())];
+    }
+    if config.output.is_empty() {
+        config.output.push(OutputConfig::stdout());
+    }
+    anyhow::ensure!(
+        !config.capture.is_empty(),
+        "no interface: give -i or [[capture]] in {DEFAULT_PATH}"
+    );
+    config.check()?;
+    Ok(config)
+}
+
+/// Opens every ring of every interface.
+fn open_sources(config: &Config) -> anyhow::Result<Vec<LiveSource>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut sources = Vec::new();
+    for (number, capture) in (0u32..).zip(&config.capture) {
+        let rings = capture.ring_count(cores);
+        for _ in 0..rings {
+            let mut live = capture.live();
+            if rings > 1 {
+                // Unique in the network namespace: no other sensor has this process number.
+                let group = (std::process::id() ^ (number << 11)) & 0xffff;
+                live.fanout = Some(Fanout { group: u16::try_from(group).unwrap_or(0) });
+            }
+            sources.push(LiveSource::open(live)?);
+        }
+    }
+    Ok(sources)
+}
+
+/// Everything that is open, before threads start.
+struct Sensor {
+    config: Config,
+    path: Option<std::path::PathBuf>,
+    metrics: Arc<Metrics>,
+    shared: Arc<shared::Shared>,
+    packets: packets::Packets,
+    records: records::Records,
+    router: outputs::Router,
+}
+
+impl Sensor {
+    fn open(
+        args: &RunArgs,
+        config: Config,
+        materials: Materials,
+        sources: Vec<LiveSource>,
+    ) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new(build_info()).context("metrics")?);
+        let router = outputs::Router::default();
+        let prepared = outputs::prepare(&config.output).context("output")?;
+        router.replace(outputs::start(prepared, &metrics)?);
+        let shared = Arc::new(shared::Shared::default());
+        let engine = Engine::new(EngineConfig {
+            decode: config.decode(),
+            flow: config.flow(),
+            detect: config.detect(),
+            rules: materials.rules,
+            policy: materials.policy,
+            seed: random_seed(),
+            ..EngineConfig::default()
+        });
+        let (sender, receiver) = crossbeam_channel::bounded(RECORD_BATCHES);
+        let packets = packets::Packets::new(
+            LiveSet::new(sources),
+            engine,
+            &config,
+            Arc::clone(&shared),
+            sender,
+        );
+        let context = EveContext {
+            sensor: sensor_name(&config),
+            in_iface: match config.capture.as_slice() {
+                [one] => Some(one.interface.clone()),
+                _ => None,
+            },
+            flow_base: clock::wall().as_nanos() / 1000,
+            ..EveContext::default()
+        };
+        let records = records::Records::new(receiver, context, router.clone());
+        let path = args.config.clone().or_else(|| {
+            let default = Path::new(DEFAULT_PATH);
+            default.exists().then(|| default.to_owned())
+        });
+        Ok(Self { config, path, metrics, shared, packets, records, router })
+    }
+
+    fn run(self) -> anyhow::Result<Exit> {
+        let signals = supervise::Signals::catch()?;
+        privileges::drop(&self.config, self.path.as_deref()).context("privileges")?;
+        let packets = spawn("packets", {
+            let packets = self.packets;
+            move || packets.run()
+        })?;
+        let records = spawn("records", {
+            let records = self.records;
+            move || records.run()
+        })?;
+        let supervisor = supervise::Supervisor {
+            config: self.config,
+            path: self.path,
+            metrics: self.metrics,
+            shared: self.shared,
+            router: self.router,
+        };
+        supervisor.run(&signals, packets, records)
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).context("cannot start a thread")
+}
+
+fn build_info() -> BuildInfo {
+    BuildInfo {
+        version: env!("CARGO_PKG_VERSION"),
+        revision: env!("DWELL_REVISION"),
+        rustc: env!("DWELL_RUSTC"),
+    }
+}
+
+fn sensor_name(config: &Config) -> String {
+    if !config.sensor.name.is_empty() {
+        return config.sensor.name.clone();
+    }
+    nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into())
+}
+
+/// A key for the flow table that nobody outside knows: it decides which flows meet in a bucket.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}

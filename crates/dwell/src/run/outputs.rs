@@ -1,0 +1,140 @@
+//! The sinks of the configuration, and which records go to which. Formats each record once a form.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use dwell_engine::Record;
+use dwell_output::{
+    EveContext, FileSink, Format, Item, Metrics, RunningSink, Sink, StreamSink, kind_of,
+};
+
+use crate::config::{OutputConfig, OutputKind};
+use crate::{clock, log};
+
+/// A sink that is open and has no thread yet.
+pub(super) struct Prepared {
+    config: OutputConfig,
+    sink: Box<dyn Sink>,
+}
+
+/// A sink that runs, and what it takes.
+struct Routed {
+    config: OutputConfig,
+    sink: RunningSink,
+}
+
+/// Where records go. Clones share the sinks.
+#[derive(Clone, Default)]
+pub(super) struct Router {
+    routes: Arc<Mutex<Vec<Routed>>>,
+}
+
+/// Sinks that run, to be given to a router.
+pub(super) struct Started(Vec<Routed>);
+
+/// Opens every sink: what can fail does so here, before anything changes.
+pub(super) fn prepare(outputs: &[OutputConfig]) -> anyhow::Result<Vec<Prepared>> {
+    outputs
+        .iter()
+        .map(|config| {
+            let sink = open(config).with_context(|| format!("output {:?}", config.name))?;
+            Ok(Prepared { config: config.clone(), sink })
+        })
+        .collect()
+}
+
+fn open(config: &OutputConfig) -> anyhow::Result<Box<dyn Sink>> {
+    Ok(match config.kind {
+        OutputKind::File => {
+            let file = config.file_config().context("a file needs a path")?;
+            let path = file.path.display().to_string();
+            Box::new(
+                FileSink::open(file, clock::wall)
+                    .with_context(|| format!("{path}: cannot open"))?,
+            )
+        }
+        OutputKind::Stdout => Box::new(StreamSink::new(std::io::stdout())),
+    })
+}
+
+/// Gives each sink its thread.
+pub(super) fn start(prepared: Vec<Prepared>, metrics: &Metrics) -> anyhow::Result<Started> {
+    let mut routes = Vec::with_capacity(prepared.len());
+    for Prepared { config, sink } in prepared {
+        let counters = metrics.sink(&config.name);
+        let sink = RunningSink::start(&config.name, sink, config.limits(), counters, complain)
+            .context("cannot start a thread")?;
+        routes.push(Routed { config, sink });
+    }
+    Ok(Started(routes))
+}
+
+fn complain(sink: &str, message: &str) {
+    log::warning(&format!("output {sink:?}: {message}"));
+}
+
+impl Router {
+    /// Goes on with other sinks; the old ones write what waits and end.
+    pub(super) fn replace(&self, started: Started) {
+        let old = std::mem::replace(&mut *self.lock(), started.0);
+        end(old, REPLACE);
+    }
+
+    /// Gives a record to every sink that takes its kind.
+    pub(super) fn route(&self, context: &EveContext, record: &Record) {
+        let kind = kind_of(record);
+        let mut forms: BTreeMap<Format, Option<Arc<Item>>> = BTreeMap::new();
+        for route in self.lock().iter().filter(|route| route.config.takes(kind)) {
+            let format = route.config.format();
+            let form = forms.entry(format).or_insert_with(|| {
+                dwell_output::encode(format, context, record)
+                    .map(|bytes| Arc::new(Item { kind, bytes }))
+            });
+            if let Some(item) = form {
+                route.sink.push(Arc::clone(item));
+            }
+        }
+    }
+
+    /// Asks every sink to open its files again.
+    pub(super) fn reopen(&self) {
+        self.lock().iter().for_each(|route| route.sink.reopen());
+    }
+
+    /// Publishes how full the queues are.
+    pub(super) fn publish(&self) {
+        self.lock().iter().for_each(|route| route.sink.publish());
+    }
+
+    /// Lets the sinks write what waits, for as long as `limit`.
+    pub(super) fn finish(&self, limit: Duration) {
+        end(std::mem::take(&mut *self.lock()), limit);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Routed>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes sinks and waits for them; one that does not end in time is left to itself.
+fn end(routes: Vec<Routed>, limit: Duration) {
+    for route in &routes {
+        route.sink.close();
+    }
+    let begun = clock::moment();
+    for mut route in routes {
+        while !route.sink.is_over() && begun.elapsed() < limit {
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        if route.sink.is_over() {
+            route.sink.join();
+        } else {
+            log::warning(&format!("output {:?}: did not end in time", route.sink.name()));
+        }
+    }
+}
+
+/// How long sinks that a reload replaced may take to end.
+const REPLACE: Duration = Duration::from_secs(2);

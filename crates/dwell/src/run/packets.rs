@@ -1,0 +1,295 @@
+//! The packet thread: rings in, engine, records out. Waits for frames and for nothing else.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, TrySendError};
+use dwell_capture::{LiveSet, RETIRE};
+use dwell_engine::{Engine, Record, StatsRecord};
+use dwell_output::{CaptureFigures, EngineFigures, RecordTally};
+use dwell_packet::Timestamp;
+
+use super::shared::{Figures, Orders, Shared};
+use crate::clock;
+use crate::config::Config;
+
+/// Frames between two looks at the clock.
+const LOOK_EVERY: u32 = 1024;
+
+/// The longest wait for frames: what timers, metrics and the end of the sensor wait at most.
+const WAIT: Duration = Duration::from_millis(50);
+
+/// How far the engine's clock stays behind the machine's on an idle link: a frame that came before
+/// is out of the ring by then.
+const BEHIND: Duration = RETIRE.saturating_mul(5);
+
+/// How often figures are published.
+const PUBLISH: Duration = Duration::from_secs(1);
+
+/// Findings kept while the channel to the thread of records is full.
+const MAX_KEPT: usize = 65_536;
+
+/// What the packet thread hands to the thread of records.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Records in their order.
+    Records(Vec<Record>),
+    /// Counters, when they are due.
+    Stats(Box<StatsRecord>, Vec<CaptureFigures>),
+}
+
+/// The packet thread's belongings.
+pub(super) struct Packets {
+    set: LiveSet,
+    engine: Engine,
+    shared: Arc<Shared>,
+    records: Sender<Message>,
+    /// Interfaces in the order of the configuration, with the sources of each.
+    interfaces: Vec<Interface>,
+    /// The interface of each source.
+    interface_of: Vec<usize>,
+    kept: Vec<Record>,
+    tally: RecordTally,
+    unqueued: u64,
+    flow_capacity: u64,
+    stats_every: Duration,
+    stats_due: Timestamp,
+    published: Instant,
+    waited: Duration,
+}
+
+/// What is known of an interface.
+#[derive(Debug, Default)]
+struct Interface {
+    name: String,
+    last: Option<Timestamp>,
+    oversized: u64,
+    /// The longest frame that its MTU allows; 0 while that is not known.
+    longest: u32,
+}
+
+impl Packets {
+    pub(super) fn new(
+        mut set: LiveSet,
+        engine: Engine,
+        config: &Config,
+        shared: Arc<Shared>,
+        records: Sender<Message>,
+    ) -> Self {
+        let interfaces: Vec<Interface> = config
+            .capture
+            .iter()
+            .map(|capture| Interface { name: capture.interface.clone(), ..Interface::default() })
+            .collect();
+        let place = |name: &str| interfaces.iter().position(|known| known.name == name);
+        let interface_of =
+            set.sources().iter().map(|source| place(source.interface()).unwrap_or(0)).collect();
+        let stats_every = config.sensor.stats_every.0;
+        Self {
+            interface_of,
+            interfaces,
+            set,
+            engine,
+            shared,
+            records,
+            kept: Vec::new(),
+            tally: RecordTally::default(),
+            unqueued: 0,
+            flow_capacity: u64::try_from(config.flow.max_flows).unwrap_or(u64::MAX),
+            stats_due: clock::wall().saturating_add(stats_every),
+            stats_every,
+            published: clock::moment(),
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// Runs until the sensor stops; then ends every flow and hands the last records over.
+    pub(super) fn run(mut self) {
+        while !self.shared.is_stopping() {
+            let now = clock::wall();
+            self.shared.beat(now);
+            let found = self.take_frames(now);
+            if let Some(orders) = self.shared.orders() {
+                self.obey(orders);
+            }
+            if !found {
+                self.engine.advance(now.saturating_sub(BEHIND));
+                let before = clock::moment();
+                let errors = self.set.wait(WAIT);
+                self.waited += before.elapsed();
+                for (source, error) in errors {
+                    self.complain(source, &error.to_string());
+                }
+            }
+            self.hand_over();
+            self.publish_if_due(now);
+        }
+        self.finish();
+    }
+
+    /// Takes up to [`LOOK_EVERY`] frames; gives whether there were so many.
+    fn take_frames(&mut self, now: Timestamp) -> bool {
+        for _ in 0..LOOK_EVERY {
+            let (source, frame) = match self.set.next(now) {
+                Ok(Some(found)) => found,
+                Ok(None) => return false,
+                Err(error) => {
+                    let text = format!("{:#}", anyhow::Error::new(error));
+                    self.shared.publish(|published| published.errors.push(text));
+                    return false;
+                }
+            };
+            let number = self.interface_of.get(source).copied().unwrap_or(0);
+            if let Some(interface) = self.interfaces.get_mut(number) {
+                interface.last = Some(frame.ts);
+                let long = frame.wire_len > interface.longest && interface.longest > 0;
+                interface.oversized += u64::from(long);
+            }
+            self.engine.handle(frame);
+        }
+        true
+    }
+
+    fn obey(&mut self, orders: Orders) {
+        for name in orders.reattach {
+            let number = self.interfaces.iter().position(|known| known.name == name);
+            let sources: Vec<usize> = (0..self.interface_of.len())
+                .filter(|source| self.interface_of.get(*source).copied() == number)
+                .collect();
+            let mut failed = None;
+            for source in sources {
+                if let Err(error) = self.set.reattach(source) {
+                    failed = Some(format!("{:#}", anyhow::Error::new(error)));
+                }
+            }
+            self.shared.publish(|published| published.reattached.push((name, failed)));
+        }
+        for (name, longest) in orders.limits {
+            let known = self.interfaces.iter_mut().find(|known| known.name == name);
+            if let Some(interface) = known {
+                interface.longest = longest;
+            }
+        }
+        if let Some(new) = orders.reconfigure {
+            self.engine.reconfigure(new.rules, new.policy, new.detect);
+        }
+    }
+
+    fn complain(&self, source: usize, text: &str) {
+        let number = self.interface_of.get(source).copied().unwrap_or(0);
+        let name = self.interfaces.get(number).map_or("?", |interface| &interface.name);
+        let text = format!("{name}: {text}");
+        self.shared.publish(|published| published.errors.push(text));
+    }
+
+    /// Hands records over without waiting. While there is no room, findings are kept and other
+    /// records are counted as dropped.
+    fn hand_over(&mut self) {
+        let new = self.engine.take_records();
+        for record in &new {
+            self.tally.take(record);
+        }
+        let mut records = std::mem::take(&mut self.kept);
+        records.extend(new);
+        if records.is_empty() {
+            return;
+        }
+        match self.records.try_send(Message::Records(records)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
+                let Message::Records(records) = message else { return };
+                let before = records.len();
+                let findings = records.into_iter().filter(|r| matches!(r, Record::Finding(_)));
+                self.kept = findings.take(MAX_KEPT).collect();
+                self.unqueued += u64::try_from(before - self.kept.len()).unwrap_or(0);
+            }
+        }
+    }
+
+    fn publish_if_due(&mut self, now: Timestamp) {
+        let since = self.published.elapsed();
+        if since < PUBLISH {
+            return;
+        }
+        self.published = clock::moment();
+        let busy = 1.0 - self.waited.as_secs_f64() / since.as_secs_f64().max(1e-9);
+        self.waited = Duration::ZERO;
+        let stats = self.engine.stats();
+        let capture = self.capture_figures();
+        if now >= self.stats_due {
+            self.stats_due = now.saturating_add(self.stats_every);
+            let mut record = stats.clone();
+            record.ts = record.ts.max(now.saturating_sub(BEHIND));
+            // A full channel has its own counter; the next minute brings the sums again.
+            let _ = self.records.try_send(Message::Stats(Box::new(record), capture.clone()));
+        }
+        let lag = now.saturating_since(stats.ts);
+        let seen = stats.ts > Timestamp::ZERO;
+        let (open_sessions, _) = self.engine.detector().len();
+        let engine = EngineFigures {
+            detect: self.engine.detector().counters(),
+            open_sessions: u64::try_from(open_sessions).unwrap_or(u64::MAX),
+            flow_capacity: self.flow_capacity,
+            lag: if seen { lag } else { Duration::ZERO },
+            busy: busy.clamp(0.0, 1.0),
+            stats,
+        };
+        let figures = Box::new(Figures { engine, capture });
+        let (tally, unqueued) = (&mut self.tally, &mut self.unqueued);
+        self.shared.publish(|published| {
+            published.figures = Some(figures);
+            published.tally.add(std::mem::take(tally));
+            published.unqueued += std::mem::take(unqueued);
+        });
+    }
+
+    fn capture_figures(&mut self) -> Vec<CaptureFigures> {
+        let mut figures: Vec<CaptureFigures> = self
+            .interfaces
+            .iter()
+            .map(|interface| CaptureFigures {
+                interface: interface.name.clone(),
+                oversized: interface.oversized,
+                last: interface.last,
+                ..CaptureFigures::default()
+            })
+            .collect();
+        for (number, source) in self.interface_of.iter().zip(self.set.sources()) {
+            let Some(of) = figures.get_mut(*number) else { continue };
+            let kernel = source.kernel_counters();
+            of.frames += source.frames();
+            of.bytes += source.bytes();
+            of.kernel_dropped += kernel.dropped;
+            of.ring_freezes += kernel.freezes;
+            of.nic_dropped += kernel.interface_dropped;
+            of.ring_fill = of.ring_fill.max(source.fill());
+        }
+        figures
+    }
+
+    fn finish(mut self) {
+        // What the kernel handed over already is part of what was seen; what comes later is not.
+        let end = clock::wall();
+        while self.take_frames(clock::wall()) && clock::wall().saturating_since(end) < LAST_FRAMES {
+        }
+        self.engine.finish();
+        self.hand_over();
+        self.published = self.published.checked_sub(PUBLISH).unwrap_or(self.published);
+        let stats = Box::new(self.engine.stats());
+        let capture = self.capture_figures();
+        self.publish_if_due(end);
+        let mut last = vec![Message::Stats(stats, capture)];
+        if !self.kept.is_empty() {
+            last.insert(0, Message::Records(std::mem::take(&mut self.kept)));
+        }
+        for message in last {
+            let _ = self.records.send_timeout(message, LAST_RECORDS);
+        }
+    }
+}
+
+/// How long frames that are in the ring are still taken when the sensor stops.
+const LAST_FRAMES: Duration = Duration::from_millis(300);
+
+/// How long the last records wait for room when the sensor stops.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
