@@ -3,6 +3,7 @@
 //! Three kinds of threads: one of packets (rings, engine), one of records (formats, queues), one for
 //! each sink, and one of the console. Packets never wait for any other.
 
+mod console;
 mod outputs;
 mod packets;
 mod privileges;
@@ -129,6 +130,8 @@ struct Sensor {
     packets: packets::Packets,
     records: records::Records,
     router: outputs::Router,
+    bound: Option<dwell_console::Bound>,
+    view: Arc<console::View>,
 }
 
 impl Sensor {
@@ -169,12 +172,14 @@ impl Sensor {
             flow_base: clock::wall().as_nanos() / 1000,
             ..EveContext::default()
         };
-        let records = records::Records::new(receiver, context, router.clone());
+        let view = Arc::new(console::View::default());
+        let records = records::Records::new(receiver, context, router.clone(), Arc::clone(&view));
+        let bound = console::bind(&config).context("http")?;
         let path = args.config.clone().or_else(|| {
             let default = Path::new(DEFAULT_PATH);
             default.exists().then(|| default.to_owned())
         });
-        Ok(Self { config, path, metrics, shared, packets, records, router })
+        Ok(Self { config, path, metrics, shared, packets, records, router, bound, view })
     }
 
     fn run(self) -> anyhow::Result<Exit> {
@@ -188,7 +193,16 @@ impl Sensor {
             let records = self.records;
             move || records.run()
         })?;
+        let status = Arc::new(dwell_console::Status::default());
+        let _console = match self.bound {
+            None => None,
+            Some(bound) => {
+                let (metrics, status) = (Arc::clone(&self.metrics), Arc::clone(&status));
+                Some(console::start(bound, metrics, self.view, status)?)
+            }
+        };
         let supervisor = supervise::Supervisor {
+            status,
             config: self.config,
             path: self.path,
             metrics: self.metrics,

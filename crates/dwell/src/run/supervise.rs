@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use dwell_console::Status;
 use dwell_output::{InterfaceChange, Metrics};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
+use super::console;
 use super::outputs::Router;
 use super::reload;
 use super::shared::{Published, Shared};
@@ -56,6 +58,7 @@ pub(super) struct Supervisor {
     pub(super) metrics: Arc<Metrics>,
     pub(super) shared: Arc<Shared>,
     pub(super) router: Router,
+    pub(super) status: Arc<Status>,
 }
 
 impl Supervisor {
@@ -108,6 +111,7 @@ impl Supervisor {
             notify(&[NotifyState::Watchdog]);
         } else {
             log::error("the packet thread does not answer");
+            self.status.set(false, false, "{}".to_owned());
         }
     }
 
@@ -121,6 +125,9 @@ impl Supervisor {
             watch.complete(&mut figures.capture);
             self.metrics.set_capture(&figures.capture);
             self.metrics.set_engine(&figures.engine);
+            let ready = figures.capture.iter().any(|of| of.up);
+            let healthy = self.shared.silence() < STUCK;
+            self.status.set(healthy, ready, console::describe(&self.config, &figures));
         }
         for (name, failed) in reattached {
             match failed {

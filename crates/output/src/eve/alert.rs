@@ -102,6 +102,9 @@ struct SessionFields<'a> {
     lookup: &'static str,
     #[serde(serialize_with = "limits")]
     visibility: Visibility,
+    /// Ten-minute slots, the oldest first: `1` with payload, `0` without; in alerts only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slots: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<Six>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,7 +167,10 @@ pub(crate) fn line<'a>(context: &'a EveContext, finding: &'a Finding) -> Line<'a
                 rule: finding.judgement.rule.as_deref(),
             },
             reasons: finding.reasons.iter().map(reason).collect(),
-            session: session(&finding.session),
+            session: SessionFields {
+                slots: Some(slots(&finding.session.slots)),
+                ..session(&finding.session)
+            },
         },
     }
 }
@@ -232,6 +238,10 @@ fn reason(reason: &Reason) -> ReasonFields<'_> {
     }
 }
 
+fn slots(slots: &[bool]) -> String {
+    slots.iter().map(|&active| if active { '1' } else { '0' }).collect()
+}
+
 fn session(session: &SessionSummary) -> SessionFields<'_> {
     let shape = &session.shape;
     SessionFields {
@@ -264,6 +274,7 @@ fn session(session: &SessionSummary) -> SessionFields<'_> {
         },
         lookup: session.lookup.name(),
         visibility: session.visibility,
+        slots: None,
         score: session.score_bits.map(Six),
         level: session.level.map(Level::name),
         policy: session.verdict.map(Verdict::name),

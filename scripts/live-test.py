@@ -1,0 +1,325 @@
+#!/usr/bin/env python3
+"""Tests the live sensor on a veth pair in a network namespace of its own.
+
+Usage: live-test.py DWELL-BINARY [--rate]
+
+Needs root, iproute2, tcpreplay and tcpdump; where one is missing it says so, loudly, and passes.
+What is sent stays in the namespace.
+"""
+
+import collections
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PCAPS = os.path.join(ROOT, "pcaps")
+INSIDE = "DWELL_LIVE_TEST_INSIDE"
+TOOLS = ["ip", "tcpreplay", "tcpdump", "unshare", "gunzip"]
+HTTP = "127.0.0.1:10146"
+
+
+def skipped(reason):
+    print(f"live: SKIPPED: {reason.upper()}: THE LIVE SENSOR WAS NOT TESTED")
+    sys.exit(0)
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, capture_output=True, text=True, **options)
+
+
+def get(path):
+    with urllib.request.urlopen(f"http://{HTTP}{path}", timeout=5) as answer:
+        return answer.read().decode()
+
+
+def metrics():
+    found = {}
+    for line in get("/metrics").splitlines():
+        if not line.startswith("#"):
+            series, value = line.rsplit(" ", 1)
+            found[series] = float(value)
+    return found
+
+
+def records(path):
+    with open(path, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+class Sensor:
+    """dwell run on cap0, with its records in a file."""
+
+    def __init__(self, binary, folder, *arguments):
+        self.output = os.path.join(folder, "eve.json")
+        if os.path.exists(self.output):
+            os.remove(self.output)
+        self.errors = open(os.path.join(folder, "errors"), "w+", encoding="utf-8")
+        command = [binary, "run", "-i", "cap0", "--output", self.output, "--http", HTTP]
+        self.process = subprocess.Popen([*command, *arguments], stderr=self.errors)
+        self.wait_until(self.is_ready, "ready")
+
+    def is_ready(self):
+        try:
+            return get("/-/ready") == "ready\n"
+        except OSError:
+            return False
+
+    def wait_until(self, condition, what):
+        for _ in range(200):
+            if condition():
+                return
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"not {what}: {self.log()}")
+
+    def wait_for_packets(self, count):
+        series = 'dwell_capture_packets_total{interface="cap0"}'
+        self.wait_until(lambda: metrics()[series] >= count, f"{count} packets taken in")
+
+    def stop(self):
+        begun = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=10)
+        seconds = time.monotonic() - begun
+        assert code == 0, f"exit code {code}: {self.log()}"
+        return seconds
+
+    def log(self):
+        self.errors.flush()
+        with open(self.errors.name, encoding="utf-8") as text:
+            return text.read()
+
+
+def flow_key(record):
+    flow = record["flow"]
+    sums = ("pkts_toserver", "pkts_toclient", "bytes_toserver", "bytes_toclient")
+    return (record["community_id"], *(flow[name] for name in sums))
+
+
+def flows(lines):
+    """The five-tuples and sums of all flows, over their parts."""
+    ended = [line for line in lines if line["event_type"] == "flow" and line["dwell"]["record"] == "end"]
+    return collections.Counter(flow_key(line) for line in ended)
+
+
+def hellos(lines):
+    found = collections.Counter()
+    for line in lines:
+        kind = line["event_type"]
+        if kind in ("tls", "quic"):
+            hello = line[kind]
+            found[line["community_id"], hello.get("sni"), hello["ja4"], hello["ja3"]["hash"]] += 1
+        elif kind == "http":
+            found[line["community_id"], json.dumps(line["http"], sort_keys=True)] += 1
+    return found
+
+
+def same_as_replay(binary, folder):
+    """Every flow, hello and request that a replay of the same packets finds is found live."""
+    names = sorted(name for name in os.listdir(PCAPS) if name.endswith(".pcap"))
+    recording = os.path.join(folder, "recording.pcap")
+    sensor = Sensor(binary, folder)
+    dump = subprocess.Popen(
+        ["tcpdump", "-i", "cap0", "-B", "65536", "--time-stamp-precision=nano", "-w", recording],
+        stderr=subprocess.PIPE,
+    )
+    dump.stderr.readline()
+    time.sleep(0.5)
+    sent = 0
+    for name in names:
+        path = os.path.join(PCAPS, name)
+        output = run("tcpreplay", "--mbps=100", "-i", "gen0", path)
+        sent += int(re.search(r"Successful packets:\s+(\d+)", output.stdout).group(1))
+    sensor.wait_for_packets(sent)
+    time.sleep(0.5)
+    dump.send_signal(signal.SIGINT)
+    dump.wait()
+    counted = metrics()
+    sensor.stop()
+    live = records(sensor.output)
+    replayed = [json.loads(line) for line in run(binary, "replay", "--format", "eve", recording).stdout.splitlines()]
+    assert hellos(live) == hellos(replayed), "hellos and requests differ"
+    assert flows(live) == flows(replayed), "flows differ"
+    taken = counted['dwell_capture_packets_total{interface="cap0"}']
+    frames = counted["dwell_decode_frames_total"]
+    given = sum(v for k, v in counted.items() if k.startswith("dwell_decode_packets_total"))
+    discarded = sum(v for k, v in counted.items() if k.startswith("dwell_decode_discards_total"))
+    lost = sum(v for k, v in counted.items() if k.startswith("dwell_capture_drops_total"))
+    assert taken >= sent and taken == frames == given + discarded, (sent, taken, frames, given, discarded)
+    assert lost == 0, f"{lost} lost"
+    stats = [line for line in live if line["event_type"] == "stats"][-1]["stats"]
+    assert stats["capture"]["cap0"]["packets"] == taken, stats
+    print(f"live: {len(names)} captures, {sent} packets sent, {int(taken)} taken, 0 lost; "
+          f"{sum(hellos(live).values())} hellos and requests, {sum(flows(live).values())} flows, as a replay has them")
+
+
+def idle(binary, folder):
+    """An idle link stops neither metrics nor the end; SIGHUP without a file changes nothing."""
+    sensor = Sensor(binary, folder)
+    before = metrics()["dwell_worker_busy_ratio"]
+    time.sleep(2.2)
+    after = metrics()
+    assert after["dwell_capture_interface_up{interface=\"cap0\"}"] == 1.0
+    assert before < 0.5 and after["dwell_worker_busy_ratio"] < 0.2, after["dwell_worker_busy_ratio"]
+    seconds = sensor.stop()
+    assert seconds < 1, f"took {seconds:.2f} s to end"
+    print(f"live: idle link: ended in {seconds:.2f} s")
+
+
+def interface_comes_and_goes(binary, folder):
+    """Down, up, another MTU, gone, back and renamed: the sensor goes on, says so and counts it."""
+    sensor = Sensor(binary, folder)
+    path = os.path.join(PCAPS, "curl.pcap")
+    changes = 'dwell_capture_interface_changes_total{change="%s",interface="cap0"}'
+
+    def change(kind, *command):
+        run(*command)
+        sensor.wait_until(lambda: metrics()[changes % kind] >= 1, kind)
+
+    change("down", "ip", "link", "set", "cap0", "down")
+    assert not sensor.is_ready()
+    change("up", "ip", "link", "set", "cap0", "up")
+    change("mtu", "ip", "link", "set", "cap0", "mtu", "1400")
+    sensor.wait_until(sensor.is_ready, "ready again")
+    run("tcpreplay", "--mbps=100", "-i", "gen0", path)
+    sensor.wait_for_packets(19)
+    change("gone", "ip", "link", "del", "cap0")
+    make_link()
+    sensor.wait_until(lambda: metrics()[changes % "reattached"] >= 1, "reattached")
+    before = metrics()['dwell_capture_packets_total{interface="cap0"}']
+    run("tcpreplay", "--mbps=100", "-i", "gen0", path)
+    sensor.wait_for_packets(before + 19)
+    run("ip", "link", "set", "cap0", "down")
+    change("renamed", "ip", "link", "set", "cap0", "name", "other0")
+    run("ip", "link", "set", "other0", "up")
+    sensor.wait_until(sensor.is_ready, "ready under another name")
+    before = metrics()['dwell_capture_packets_total{interface="cap0"}']
+    run("tcpreplay", "--mbps=100", "-i", "gen0", path)
+    sensor.wait_for_packets(before + 19)
+    sensor.stop()
+    run("ip", "link", "set", "other0", "down")
+    run("ip", "link", "set", "other0", "name", "cap0")
+    run("ip", "link", "set", "cap0", "up")
+    print("live: down, up, MTU, gone, back, renamed: capture went on, each was counted")
+
+
+def reload(binary, folder):
+    """A bad file changes nothing and says so; a good one takes effect; SIGUSR1 opens files again."""
+    config = os.path.join(folder, "dwell.toml")
+    log = os.path.join(folder, "log.json")
+
+    def write(text):
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    good = f'[[output]]\nname = "log"\ntype = "file"\npath = "{log}"\n[privileges]\nlandlock = false\n'
+    write(good)
+    sensor = Sensor.__new__(Sensor)
+    sensor.output = log
+    sensor.errors = open(os.path.join(folder, "errors"), "w+", encoding="utf-8")
+    command = [binary, "run", "-i", "cap0", "--config", config, "--http", HTTP]
+    sensor.process = subprocess.Popen(command, stderr=sensor.errors)
+    sensor.wait_until(sensor.is_ready, "ready")
+    gauge = "dwell_config_last_reload_successful"
+    assert metrics()[gauge] == 1
+    write(good + "[detect]\nsession_duraton = '1h'\n")
+    sensor.process.send_signal(signal.SIGHUP)
+    sensor.wait_until(lambda: metrics()[gauge] == 0, "refused")
+    assert "unknown field `session_duraton`" in sensor.log() and "nothing changed" in sensor.log()
+    write(good + "[detect]\nsession_duration = '1h'\n")
+    sensor.process.send_signal(signal.SIGHUP)
+    sensor.wait_until(lambda: metrics()[gauge] == 1, "reloaded")
+    run("tcpreplay", "--mbps=100", "-i", "gen0", os.path.join(PCAPS, "curl.pcap"))
+    sensor.wait_for_packets(19)
+    sensor.wait_until(lambda: os.path.getsize(log) > 0, "records")
+    os.rename(log, log + ".1")
+    sensor.process.send_signal(signal.SIGUSR1)
+    sensor.wait_until(lambda: os.path.exists(log), "a new file")
+    sensor.stop()
+    assert records(log + ".1") and records(log)
+    print("live: a bad reload changed nothing, a good one took effect, files were opened again")
+
+
+def rate(binary, folder):
+    """The most that tcpreplay sends, with a scrape in a loop: what is lost, what the sensor costs."""
+    capture = os.path.join(folder, "demo.pcap")
+    with open(capture, "wb") as file:
+        subprocess.run(["gunzip", "-c", os.path.join(PCAPS, "demo-office.pcap.gz")], stdout=file, check=True)
+    sensor = Sensor(binary, folder)
+    with open(f"/proc/{sensor.process.pid}/stat", encoding="utf-8") as file:
+        before = file.read().rsplit(")", 1)[1].split()
+    begun = time.monotonic()
+    sender = subprocess.Popen(["tcpreplay", "-q", "-K", "--topspeed", "--loop=20", "-i", "gen0", capture],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    slowest = 0
+    while sender.poll() is None:
+        asked = time.monotonic()
+        get("/metrics")
+        slowest = max(slowest, time.monotonic() - asked)
+        time.sleep(0.05)
+    elapsed = time.monotonic() - begun
+    text = sender.stdout.read()
+    sent = int(re.search(r"Successful packets:\s+(\d+)", text).group(1))
+    speed = re.search(r"Rated: .*", text).group(0)
+    sensor.wait_for_packets(sent * 0.9)
+    time.sleep(2)
+    counted = metrics()
+    with open(f"/proc/{sensor.process.pid}/stat", encoding="utf-8") as file:
+        after = file.read().rsplit(")", 1)[1].split()
+    ticks = sum(int(after[n]) - int(before[n]) for n in (11, 12))
+    cpu = ticks / os.sysconf("SC_CLK_TCK")
+    taken = counted['dwell_capture_packets_total{interface="cap0"}']
+    lost = counted['dwell_capture_drops_total{interface="cap0",stage="kernel"}']
+    memory = counted["process_resident_memory_bytes"] / 1e6
+    sensor.stop()
+    assert taken + lost >= sent, (sent, taken, lost)
+    print(f"live: rate: {sent} packets in {elapsed:.1f} s ({speed}), {int(lost)} lost, "
+          f"{cpu / taken * 1e9:.0f} ns CPU a packet, slowest scrape {slowest * 1000:.1f} ms, {memory:.0f} MB")
+
+
+def make_link():
+    run("ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
+    for name in ("cap0", "gen0"):
+        # Our own neighbour and router messages are none of what is sent.
+        with open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w", encoding="utf-8") as file:
+            file.write("1")
+        run("ip", "link", "set", name, "up")
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    missing = [tool for tool in TOOLS if not shutil.which(tool)]
+    if os.geteuid() != 0:
+        skipped("not root")
+    if missing:
+        skipped(f"not installed: {', '.join(missing)}")
+    if os.environ.get(INSIDE) != "1":
+        probe = subprocess.run(["unshare", "-n", "true"], capture_output=True)
+        if probe.returncode != 0:
+            skipped("no network namespaces here")
+        arguments = ["unshare", "-n", sys.executable, os.path.abspath(__file__), *sys.argv[1:]]
+        os.execvpe("unshare", arguments, {**os.environ, INSIDE: "1"})
+    binary = os.path.abspath(sys.argv[1])
+    run("ip", "link", "set", "lo", "up")
+    make_link()
+    with tempfile.TemporaryDirectory() as folder:
+        same_as_replay(binary, folder)
+        idle(binary, folder)
+        interface_comes_and_goes(binary, folder)
+        reload(binary, folder)
+        if "--rate" in sys.argv:
+            rate(binary, folder)
+    print("live: all passed")
+
+
+main()
