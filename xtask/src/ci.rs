@@ -36,6 +36,10 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
         println!("conformance: SKIPPED: NO CORPUS at {CORPUS}");
     }
     telemetry::run(root, &root.join(CORPORA), None)?;
+    let dwell = conformance::build_dwell(root)?;
+    let dwell = dwell.to_str().context("the binary's path is no text")?;
+    script(root, "scripts/live-test.py", dwell, "the live sensor failed")?;
+    script(root, "scripts/prometheus-test.py", dwell, "the Prometheus files are wrong")?;
     script(root, "scripts/fuzz.sh", FUZZ_SECONDS, "a fuzz target found something")?;
     println!("ci: all passed");
     Ok(())

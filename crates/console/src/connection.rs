@@ -57,21 +57,23 @@ impl Connections {
                 };
                 let (sender, tls) = (sender.clone(), tls.clone());
                 tokio::spawn(async move {
-                    let stream = match tls {
-                        None => Stream::Plain(stream),
-                        Some(tls) => {
-                            let handshake = tokio::time::timeout(HANDSHAKE, tls.accept(stream));
-                            let Ok(Ok(stream)) = handshake.await else { return };
-                            Stream::Tls(Box::new(stream))
-                        }
-                    };
-                    let ends = Box::pin(tokio::time::sleep(LIFETIME));
-                    let _ = sender.send((Connection { stream, ends, _place: place }, peer)).await;
+                    if let Some(stream) = shake_hands(stream, tls).await {
+                        let ends = Box::pin(tokio::time::sleep(LIFETIME));
+                        let connection = Connection { stream, ends, _place: place };
+                        let _ = sender.send((connection, peer)).await;
+                    }
                 });
             }
         });
         Ok(Self { ready, local })
     }
+}
+
+/// The connection with its TLS handshake done, if it has one; `None` where that fails.
+async fn shake_hands(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Stream> {
+    let Some(tls) = tls else { return Some(Stream::Plain(stream)) };
+    let handshake = tokio::time::timeout(HANDSHAKE, tls.accept(stream));
+    handshake.await.ok()?.ok().map(|stream| Stream::Tls(Box::new(stream)))
 }
 
 impl Listener for Connections {

@@ -153,7 +153,6 @@ impl Sensor {
             rules: materials.rules,
             policy: materials.policy,
             seed: random_seed(),
-            ..EngineConfig::default()
         });
         let (sender, receiver) = crossbeam_channel::bounded(RECORD_BATCHES);
         let packets = packets::Packets::new(
