@@ -153,6 +153,7 @@ impl Sensor {
             rules: materials.rules,
             policy: materials.policy,
             seed: random_seed(),
+            ..EngineConfig::default()
         });
         let (sender, receiver) = crossbeam_channel::bounded(RECORD_BATCHES);
         let packets = packets::Packets::new(
