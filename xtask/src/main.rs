@@ -8,6 +8,7 @@ mod conformance;
 mod golden;
 mod layers;
 mod pcap_file;
+mod scenario;
 mod telemetry;
 mod tsv;
 
@@ -57,6 +58,9 @@ enum Task {
         #[arg(long)]
         dwell: Option<PathBuf>,
     },
+    /// Run the detector over scenarios of flow and burst events, and print the recall of their
+    /// campaigns at budgets of false findings. Slow without `--release`.
+    Scenario(scenario::Options),
     /// Run everything that CI runs.
     Ci,
 }
@@ -82,6 +86,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Telemetry { corpus, dwell } => {
             telemetry::run(&root, &root.join(corpus), dwell.as_deref())
         }
+        Task::Scenario(options) => scenario::run(options),
         Task::Ci => ci::run(&root),
     }
 }

@@ -1,18 +1,27 @@
-//! The analytics of ATT&CK detection strategy DET0053 that the detector has, or has room for.
+//! The analytics of ATT&CK detection strategy DET0053 that the detector has.
 
 /// An analytic of ATT&CK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Analytic {
+    /// Applications that send far more than they receive over HTTPS (Windows).
+    An0144,
+    /// Applications that a host never had before, with much traffic and little answer (Linux).
+    An0145,
     /// Unexpected applications holding long-lived, irregular HTTP(S) sessions (macOS).
     An0146,
 }
 
 impl Analytic {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::An0144, Self::An0145, Self::An0146];
+
     /// Its ATT&CK identifier.
     #[must_use]
     pub const fn id(self) -> &'static str {
         match self {
+            Self::An0144 => "AN0144",
+            Self::An0145 => "AN0145",
             Self::An0146 => "AN0146",
         }
     }
@@ -21,7 +30,7 @@ impl Analytic {
     #[must_use]
     pub const fn strategy(self) -> &'static str {
         match self {
-            Self::An0146 => "DET0053",
+            Self::An0144 | Self::An0145 | Self::An0146 => "DET0053",
         }
     }
 
@@ -29,7 +38,7 @@ impl Analytic {
     #[must_use]
     pub const fn technique(self) -> &'static str {
         match self {
-            Self::An0146 => "T1001",
+            Self::An0144 | Self::An0145 | Self::An0146 => "T1001",
         }
     }
 }

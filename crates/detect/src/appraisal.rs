@@ -4,16 +4,17 @@ use dwell_attribution::Judgement;
 use dwell_packet::Timestamp;
 
 use crate::an0146::{Case, Score};
+use crate::baseline::Peers;
 use crate::explain;
 use crate::lives::OpenFinding;
-use crate::prevalence::Peers;
 use crate::session::Assessed;
+use crate::view::View;
 use crate::{Analytic, DetectConfig, Finding, Level, Life, SessionSummary};
 
 /// A session with everything that was said of it.
 #[derive(Debug)]
 pub(crate) struct Appraisal {
-    pub(crate) session: SessionSummary,
+    pub(crate) view: View,
     pub(crate) judgement: Judgement,
     pub(crate) peers: Peers,
     /// `None` if the session may not be judged.
@@ -24,9 +25,10 @@ pub(crate) struct Appraisal {
 impl Appraisal {
     /// What the session keeps of it.
     pub(crate) fn assessed(&self) -> Assessed {
+        let bits = self.score.as_ref().map_or(f64::NAN, |score| score.bits);
         Assessed {
             verdict: self.judgement.verdict,
-            score_bits: self.score.as_ref().map(|score| score.bits),
+            score_bits: crate::stats::narrow(bits),
             level: self.level,
         }
     }
@@ -35,13 +37,13 @@ impl Appraisal {
     pub(crate) fn finding(
         &self,
         config: &DetectConfig,
-        open: &OpenFinding,
-        life: Life,
+        (open, life): (&OpenFinding, Life),
         now: Timestamp,
+        session: SessionSummary,
     ) -> Box<Finding> {
-        let case =
-            Case { config, session: &self.session, judgement: &self.judgement, peers: &self.peers };
-        let reasons = match &self.score {
+        let Self { view, judgement, peers, score, .. } = self;
+        let case = Case { config, session: view, judgement, peers };
+        let reasons = match score {
             Some(score) => explain::reasons(&case, score),
             None => explain::exception(&case).into_iter().collect(),
         };
@@ -52,13 +54,13 @@ impl Appraisal {
             opened_at: open.opened_at,
             analytic: Analytic::An0146,
             level: open.level,
-            score_bits: self.score.as_ref().map_or(open.score_bits, |score| score.bits),
-            parts: self.score.as_ref().map(|score| score.parts).unwrap_or_default(),
-            provisional: true,
-            judgement: self.judgement.clone(),
+            score_bits: score.as_ref().map_or(open.score_bits, |score| score.bits),
+            parts: score.as_ref().map(|score| score.parts).unwrap_or_default(),
+            provisional: peers.expected.is_none(),
+            judgement: judgement.clone(),
             sentence: explain::sentence(&case, &reasons),
             reasons,
-            session: self.session.clone(),
+            session,
         })
     }
 }

@@ -1,23 +1,22 @@
 //! The detector: flows and bursts in by packet time, session and finding events out.
 //!
-//! It decides the order of steps (put in order, track, count peers, judge, tell) and owns their
-//! state. What a score is made of it leaves to the analytics.
+//! It owns the state, puts events in order and follows flows and sessions. When a session is judged
+//! and what is told of that is in `judge`, what a score is made of in the analytics.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use dwell_attribution::{Policy, Subject, Verdict};
+use dwell_attribution::Policy;
 use dwell_packet::Timestamp;
 
-use crate::an0146::{self, Case};
-use crate::appraisal::Appraisal;
-use crate::lives::{Lives, Reached, Step};
+use crate::attendance::Attendance;
+use crate::baseline::{Baseline, Contact, Kind};
+use crate::lives::Lives;
 use crate::order::{Pending, Reorder, What};
-use crate::prevalence::Prevalence;
 use crate::session::{Session, SessionKey};
 use crate::tracker::{Place, Tracker};
 use crate::{
-    Burst, DetectConfig, DetectCounters, DetectEvent, FlowFacts, Life, SessionEnd, SessionId,
+    Burst, DetectConfig, DetectCounters, DetectEvent, FlowFacts, SessionEnd, SessionId,
     SessionSummary,
 };
 
@@ -27,18 +26,19 @@ use crate::{
 /// packet times alone.
 #[derive(Debug)]
 pub struct Detector {
-    config: DetectConfig,
-    policy: Arc<Policy>,
-    tracker: Tracker,
+    pub(crate) config: DetectConfig,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) tracker: Tracker,
     reorder: Reorder,
-    prevalence: Prevalence,
-    lives: Lives,
+    pub(crate) baseline: Baseline,
+    pub(crate) attendance: Attendance,
+    pub(crate) lives: Lives,
     /// Events of steps that have no caller to give them to.
-    outbox: Vec<DetectEvent>,
+    pub(crate) outbox: Vec<DetectEvent>,
     next_tick: Option<Timestamp>,
     /// Everything up to here has been taken in.
-    horizon: Timestamp,
-    counters: DetectCounters,
+    pub(crate) horizon: Timestamp,
+    pub(crate) counters: DetectCounters,
 }
 
 impl Detector {
@@ -48,7 +48,8 @@ impl Detector {
         Self {
             tracker: Tracker::new(&config),
             reorder: Reorder::default(),
-            prevalence: Prevalence::new(config.max_prevalence_entries),
+            baseline: Baseline::new(config.max_prevalence_entries),
+            attendance: Attendance::default(),
             lives: Lives::new(&config),
             outbox: Vec::new(),
             next_tick: None,
@@ -71,18 +72,18 @@ impl Detector {
     /// carried before stays where it was, unless it was alone there: then the session moves along.
     /// `None` if a table is full.
     pub fn flow_opened(&mut self, now: Timestamp, facts: &Arc<FlowFacts>) -> Option<SessionId> {
-        let key = SessionKey::of(facts);
+        let key = SessionKey::of(facts, &self.baseline.marks);
         if let Some(flow) = self.tracker.flow(facts.flow_id) {
             let place = flow.session;
             let stays = self.tracker.session(place).is_some_and(|session| session.key == key);
             if stays {
                 return self.refine(place, facts);
             }
-            if let Some(id) = self.move_flow(place, &key, facts) {
+            if let Some(id) = self.move_flow(place, key, facts) {
                 return Some(id);
             }
         }
-        let place = self.session_for(now, facts, facts.opened)?;
+        let place = self.session_for(now, key, facts, facts.opened)?;
         if !self.tracker.insert_flow(Arc::clone(facts), place) {
             self.counters.flows_refused = self.counters.flows_refused.saturating_add(1);
             self.drop_if_empty(place);
@@ -127,17 +128,7 @@ impl Detector {
         while let Some(pending) = self.reorder.pop(Timestamp::MAX) {
             self.take(&pending);
         }
-        self.tracker.note_open_connections();
-        for place in self.tracker.places() {
-            if let Some(session) = self.tracker.session_mut(place) {
-                session.settle();
-            }
-            self.note_held(place, at);
-        }
-        for place in self.tracker.places() {
-            self.judge(place, at);
-            self.end(place, at, SessionEnd::EndOfCapture);
-        }
+        self.judge_last(at);
         out.append(&mut self.outbox);
     }
 
@@ -172,7 +163,7 @@ impl Detector {
     #[must_use]
     pub const fn counters(&self) -> DetectCounters {
         let mut counters = self.counters;
-        counters.prevalence_refused = self.prevalence.refused();
+        counters.prevalence_refused = self.baseline.refused();
         counters
     }
 
@@ -186,7 +177,7 @@ impl Detector {
     fn move_flow(
         &mut self,
         place: Place,
-        key: &SessionKey,
+        key: SessionKey,
         facts: &Arc<FlowFacts>,
     ) -> Option<SessionId> {
         let counted = self.tracker.flow(facts.flow_id)?.counted;
@@ -194,21 +185,26 @@ impl Detector {
             let session = self.tracker.session(place)?;
             counted && session.flows == 1 && session.open_flows == 1
         };
-        if alone && self.tracker.find(key).is_none() {
-            self.tracker.rename(place, facts);
+        if alone && self.tracker.find(&key).is_none() {
+            self.tracker.rename(place, key, facts);
             self.tracker.flow_mut(facts.flow_id)?.facts = Arc::clone(facts);
             return Some(place.id);
         }
         let session = self.tracker.session_mut(place)?;
         session.open_flows = session.open_flows.saturating_sub(1);
-        session.oldest_open = None;
+        session.oldest_open = Timestamp::MAX;
         self.drop_if_empty(place);
         None
     }
 
     /// The session of the flow at `at`, made if there is none; one that is over ends first.
-    fn session_for(&mut self, now: Timestamp, facts: &FlowFacts, at: Timestamp) -> Option<Place> {
-        let key = SessionKey::of(facts);
+    fn session_for(
+        &mut self,
+        now: Timestamp,
+        key: SessionKey,
+        facts: &Arc<FlowFacts>,
+        at: Timestamp,
+    ) -> Option<Place> {
         if let Some(place) = self.tracker.find(&key) {
             let session = self.tracker.session_mut(place)?;
             if !session.is_over(at, self.config.session_idle) {
@@ -234,7 +230,7 @@ impl Detector {
         !self.tracker.is_full()
     }
 
-    fn drop_if_empty(&mut self, place: Place) {
+    pub(crate) fn drop_if_empty(&mut self, place: Place) {
         let empty = self
             .tracker
             .session(place)
@@ -299,6 +295,7 @@ impl Detector {
     fn take_burst(&mut self, flow: u64, burst: &Burst) -> Option<()> {
         let kept = self.tracker.flow(flow)?;
         let (opened, mut counted, mut place) = (kept.facts.opened, kept.counted, kept.session);
+        let together = kept.together;
         if self.tracker.session(place).is_none() {
             place = self.revive(flow, burst.start)?;
             counted = false;
@@ -308,8 +305,11 @@ impl Detector {
         session.add(burst, opened);
         self.counters.sessions_started =
             self.counters.sessions_started.saturating_add(u64::from(starts));
+        if let Some(session) = together.and_then(|place| self.tracker.session_mut(place)) {
+            session.add(burst, opened);
+        }
         if !counted {
-            self.count_flow(flow, place)?;
+            self.count_flow(flow, place, burst)?;
         }
         Some(())
     }
@@ -317,7 +317,8 @@ impl Detector {
     /// Gives a flow whose session was evicted a session again.
     fn revive(&mut self, flow: u64, at: Timestamp) -> Option<Place> {
         let facts = Arc::clone(&self.tracker.flow(flow)?.facts);
-        let place = self.session_for(at, &facts, at)?;
+        let key = SessionKey::of(&facts, &self.baseline.marks);
+        let place = self.session_for(at, key, &facts, at)?;
         self.tracker.flow_mut(flow)?.session = place;
         let session = self.tracker.session_mut(place)?;
         session.open_flows = session.open_flows.saturating_add(1);
@@ -325,22 +326,61 @@ impl Detector {
     }
 
     /// Counts a flow that has carried its first payload, with its session and among peers.
-    fn count_flow(&mut self, flow: u64, place: Place) -> Option<()> {
+    fn count_flow(&mut self, flow: u64, place: Place, burst: &Burst) -> Option<()> {
         let kept = self.tracker.flow_mut(flow)?;
         kept.counted = true;
-        let addr = kept.facts.destination.addr;
+        let facts = Arc::clone(&kept.facts);
+        let address = self.baseline.marks.address(facts.destination.addr).short();
         let session = self.tracker.session_mut(place)?;
         session.flows = session.flows.saturating_add(1);
         if let Some(statistics) = &mut session.statistics {
-            statistics.note_address(addr);
+            statistics.note_address(address);
         }
-        let key = &session.key;
-        self.prevalence.note(key.host, &key.application, &key.destination);
+        let key = session.key;
+        let rare = self.baseline.contact(&Contact {
+            at: burst.start,
+            host: facts.host.id,
+            attribution: &facts.attribution,
+            application: key.application,
+            destination: key.destination,
+            group: &facts.destination.group,
+        });
+        match Kind::of(&facts.attribution) {
+            Some(Kind::Browser) => self.attendance.note(key.host, key.destination),
+            Some(Kind::Library | Kind::Known | Kind::Unknown) if rare => {
+                self.join_together(flow, key, &facts, burst);
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// Counts a flow to a place that no other host knows for what its application does at all such
+    /// places: whoever changes names and addresses is seen there.
+    fn join_together(
+        &mut self,
+        flow: u64,
+        key: SessionKey,
+        facts: &Arc<FlowFacts>,
+        burst: &Burst,
+    ) -> Option<()> {
+        let place = self.session_for(burst.start, key.together(), facts, burst.start)?;
+        let session = self.tracker.session_mut(place)?;
+        session.open_flows = session.open_flows.saturating_add(1);
+        session.flows = session.flows.saturating_add(1);
+        session.add(burst, facts.opened);
+        if let Some(statistics) = &mut session.statistics {
+            statistics.note_address(key.destination.short());
+        }
+        self.tracker.flow_mut(flow)?.together = Some(place);
         Some(())
     }
 
     fn take_close(&mut self, flow: u64, at: Timestamp) -> Option<()> {
         let flow = self.tracker.remove_flow(flow)?;
+        if let Some(session) = flow.together.and_then(|place| self.tracker.session_mut(place)) {
+            session.close_flow(flow.facts.opened, at);
+        }
         let place = flow.session;
         let session = self.tracker.session_mut(place)?;
         if flow.counted {
@@ -349,143 +389,11 @@ impl Detector {
             session.open_flows = session.open_flows.saturating_sub(1);
         }
         self.drop_if_empty(place);
-        if self.is_long(place, at) {
-            self.note_held(place, at);
-            self.judge(place, at);
+        // A long connection's end is worth a look at once; a short one's waits for the tick.
+        if at.saturating_since(flow.facts.opened) >= self.config.session_duration {
+            self.judge_now(place, at);
         }
         Some(())
-    }
-
-    fn tick(&mut self, now: Timestamp) {
-        self.tracker.note_open_connections();
-        let places = self.tracker.places();
-        for &place in &places {
-            let moved = |session: &Session| session.changed || session.open_flows > 0;
-            if self.tracker.session(place).is_some_and(moved) {
-                self.note_held(place, now);
-            }
-        }
-        for place in places {
-            let Some(session) = self.tracker.session_mut(place) else { continue };
-            if session.is_over(now, self.config.session_idle) {
-                self.end(place, now, SessionEnd::Idle);
-                continue;
-            }
-            let changed = std::mem::take(&mut session.changed) || session.open_flows > 0;
-            if self.is_long(place, now) {
-                let summary = if changed {
-                    self.judge(place, now)
-                } else {
-                    self.tracker.session(place).and_then(|kept| kept.summary(now))
-                };
-                self.outbox.extend(summary.map(|s| DetectEvent::SessionUpdated(Box::new(s))));
-            }
-        }
-    }
-
-    fn is_long(&self, place: Place, now: Timestamp) -> bool {
-        self.tracker.session(place).is_some_and(|session| {
-            session.effective(now) >= self.config.session_duration(&session.key.application)
-        })
-    }
-
-    /// Settles the open burst and tells the peers how long the session has held.
-    fn note_held(&mut self, place: Place, now: Timestamp) {
-        let Some(session) = self.tracker.session_mut(place) else { return };
-        let Some(statistics) = &mut session.statistics else { return };
-        statistics.settle_at(now);
-        let held = session.effective(now);
-        let key = &session.key;
-        self.prevalence.note_held(key.host, &key.application, &key.destination, held);
-    }
-
-    /// Judges a session and tells what became of its finding; gives the session as it stands.
-    fn judge(&mut self, place: Place, now: Timestamp) -> Option<SessionSummary> {
-        let appraisal = self.appraise(place, now)?;
-        let session = self.tracker.session_mut(place)?;
-        session.assessed = Some(appraisal.assessed());
-        let Some(score) = &appraisal.score else {
-            self.withdraw(place, now, &appraisal);
-            return Some(appraisal.session);
-        };
-        let reached = Reached { at: now, level: appraisal.level, score_bits: score.bits };
-        let key = session.key.clone();
-        match self.lives.follow(&key, &mut session.finding, reached) {
-            Step::Tell(life) => {
-                let finding = session
-                    .finding
-                    .as_deref()
-                    .map(|open| appraisal.finding(&self.config, open, life, now));
-                let opened = u64::from(life == Life::Opened);
-                self.counters.findings_opened =
-                    self.counters.findings_opened.saturating_add(opened);
-                self.outbox.extend(finding.map(DetectEvent::Finding));
-            }
-            Step::Repeated => {
-                self.counters.findings_repeated = self.counters.findings_repeated.saturating_add(1);
-            }
-            Step::Nothing => {}
-        }
-        Some(appraisal.session)
-    }
-
-    /// What a session comes to at `now`; `None` before its first payload.
-    fn appraise(&self, place: Place, now: Timestamp) -> Option<Appraisal> {
-        let session = self.tracker.session(place)?;
-        let mut summary = session.summary(now)?;
-        let judgement = self.policy.judge(&Subject {
-            host: &session.host,
-            attribution: &session.attribution,
-            destination: &session.destination,
-            at: now,
-        });
-        let key = &session.key;
-        let peers = self.prevalence.peers(key.host, &key.application, &key.destination);
-        let case =
-            Case { config: &self.config, session: &summary, judgement: &judgement, peers: &peers };
-        let score = an0146::score(&case);
-        let level = score.as_ref().and_then(|score| self.lives.level(score));
-        summary.verdict = Some(judgement.verdict);
-        summary.score_bits = score.as_ref().map(|score| score.bits);
-        summary.level = level;
-        Some(Appraisal { session: summary, judgement, peers, score, level })
-    }
-
-    /// Closes the finding of a session that may no longer be judged.
-    fn withdraw(&mut self, place: Place, now: Timestamp, appraisal: &Appraisal) {
-        let Some(session) = self.tracker.session_mut(place) else { return };
-        if appraisal.judgement.verdict == Verdict::Excepted {
-            self.counters.findings_excepted = self.counters.findings_excepted.saturating_add(1);
-        }
-        if let Some(open) = session.finding.take() {
-            let closed = appraisal.finding(&self.config, &open, Life::Closed, now);
-            self.outbox.push(DetectEvent::Finding(closed));
-        }
-    }
-
-    /// Ends a session: its finding first, then the session itself.
-    fn end(&mut self, place: Place, now: Timestamp, reason: SessionEnd) {
-        let life = match reason {
-            SessionEnd::EndOfCapture => Life::Updated,
-            SessionEnd::Idle | SessionEnd::Rekeyed | SessionEnd::Evicted => Life::Closed,
-        };
-        let open = self.tracker.session_mut(place).and_then(|session| {
-            session.settle();
-            session.finding.take()
-        });
-        if let Some(open) = open.filter(|open| life == Life::Closed || open.told_at < now)
-            && let Some(appraisal) = self.appraise(place, now)
-        {
-            let last = appraisal.finding(&self.config, &open, life, now);
-            self.outbox.push(DetectEvent::Finding(last));
-        }
-        let Some(session) = self.tracker.remove(place) else { return };
-        let Some(summary) = session.summary(now) else { return };
-        self.counters.sessions_ended = self.counters.sessions_ended.saturating_add(1);
-        if reason == SessionEnd::Evicted {
-            self.counters.sessions_evicted = self.counters.sessions_evicted.saturating_add(1);
-        }
-        self.outbox.push(DetectEvent::SessionEnded(Box::new(summary), reason));
     }
 }
 
@@ -495,8 +403,8 @@ fn tick_after(ts: Timestamp) -> Timestamp {
     Timestamp::from_nanos((ts.as_nanos() / tick).saturating_add(1).saturating_mul(tick))
 }
 
-/// Sessions are judged this often (and when a connection closes), never only at their end.
-const TICK: Duration = Duration::from_secs(900);
+/// Sessions are judged this often (and when a long connection closes), never only at their end.
+pub(crate) const TICK: Duration = Duration::from_secs(900);
 
 /// A quiet time longer than this is leapt over: a damaged time stamp must not cost a million ticks.
 const LONGEST_WALK: Duration = Duration::from_secs(7 * 86_400);

@@ -3,6 +3,7 @@
 use dwell_attribution::{Category, Outcome, Unexpected, Verdict};
 
 use crate::an0146::{Case, Feature, Score, Term};
+use crate::baseline::{Arrival, DestinationClass, Expected, FIGURE_NAMES};
 use crate::{Part, Reason, words};
 
 /// The reasons of a score, the heaviest first.
@@ -17,7 +18,7 @@ pub(crate) fn sentence(case: &Case<'_>, reasons: &[Reason]) -> String {
     let mut text = format!(
         "{} on {} has held {} for {}",
         application(case),
-        case.session.host.label(),
+        case.session.host().label(),
         destination(case),
         words::duration(case.session.effective)
     );
@@ -63,6 +64,23 @@ fn text(case: &Case<'_>, feature: Feature) -> String {
     let shape = &case.session.shape;
     match feature {
         Feature::Application => kind(case),
+        Feature::SessionPrevalence => said(case, such_sessions),
+        Feature::Propensity => said(case, propensity),
+        Feature::UserDuration => said(case, user_duration),
+        Feature::ShapeDeviation => said(case, deviation),
+        Feature::FanOut => format!(
+            "{} has gone to {} that no other host knows",
+            application(case),
+            words::count(case.session.addresses, "destination")
+        ),
+        Feature::Unattended => format!(
+            "it went on in {} of {} in which nobody browsed on this host",
+            case.session.unattended,
+            words::count(
+                case.session.unattended.saturating_add(case.session.attended),
+                "quarter-hour"
+            )
+        ),
         Feature::Policy => policy(case),
         Feature::DestinationPrevalence => prevalence(case),
         Feature::HomeDestination => format!(
@@ -94,12 +112,16 @@ fn text(case: &Case<'_>, feature: Feature) -> String {
         Feature::CommandResponse => {
             "large answers are followed by large uploads, as commands by their results".to_owned()
         }
+        Feature::BulkDelivery => format!(
+            "it delivers {} at a time and sends next to nothing, as films and downloads do",
+            words::bytes(shape.mean_ln_down.exp())
+        ),
         Feature::UploadShare => format!("{} of the bytes go out", words::percent(shape.up_share)),
     }
 }
 
 fn kind(case: &Case<'_>) -> String {
-    let attribution = &case.session.attribution;
+    let attribution = case.session.attribution();
     let name = application(case);
     let what = match (attribution.outcome, attribution.category) {
         (Outcome::Unattributed, _) => "is not attributed: its opening was not seen",
@@ -132,7 +154,7 @@ fn policy(case: &Case<'_>) -> String {
             format!("the policy does not list it ({rule})")
         }
         Verdict::Contradictory => {
-            let contradictions = &case.session.attribution.contradictions;
+            let contradictions = &case.session.attribution().contradictions;
             let all: Vec<String> = contradictions.iter().map(ToString::to_string).collect();
             format!("its evidence contradicts itself: {}", all.join("; "))
         }
@@ -140,7 +162,81 @@ fn policy(case: &Case<'_>) -> String {
     }
 }
 
+/// A text that needs what the baseline expects.
+fn said(case: &Case<'_>, text: impl Fn(&Case<'_>, &Expected) -> String) -> String {
+    case.peers.expected.as_ref().map_or_else(String::new, |expected| text(case, expected))
+}
+
+fn such_sessions(case: &Case<'_>, expected: &Expected) -> String {
+    let place = match case.peers.class {
+        DestinationClass::Rare => "a place that at most one other host knows",
+        DestinationClass::Uncommon => "a place that few other hosts know",
+        DestinationClass::Common => "a place that many hosts know",
+        DestinationClass::Several => "several places that no other host knows",
+    };
+    let when = match expected.arrival {
+        Arrival::New => "new on its host",
+        Arrival::Recent => "recent on its host",
+        Arrival::Established => "known to its host",
+    };
+    format!(
+        "{} of {} of other hosts had {} hold a session of {} or more to {place}, {when} ({} of {} \
+         for any {} application)",
+        expected.such,
+        words::count(expected.host_days, "day"),
+        application(case),
+        words::duration(expected.such_from),
+        expected.kind_such,
+        expected.kind_host_days,
+        expected.kind.name()
+    )
+}
+
+fn propensity(case: &Case<'_>, expected: &Expected) -> String {
+    format!(
+        "of the {} that {} has on other hosts, {} no other copy's",
+        words::count(expected.pairs, "destination"),
+        application(case),
+        match expected.lone_pairs {
+            1 => "1 is".to_owned(),
+            lone => format!("{lone} are"),
+        }
+    )
+}
+
+fn user_duration(case: &Case<'_>, expected: &Expected) -> String {
+    format!(
+        "sessions of this user usually last {}, this one {}",
+        words::duration(expected.user.expected()),
+        words::duration(case.session.effective)
+    )
+}
+
+fn deviation(_: &Case<'_>, expected: &Expected) -> String {
+    let deviation = expected.deviation.unwrap_or_default();
+    format!(
+        "its {} is not that of such sessions on other hosts ({:.2}, there {:.2})",
+        FIGURE_NAMES.get(deviation.most).unwrap_or(&"shape"),
+        deviation.value,
+        deviation.expected
+    )
+}
+
 fn prevalence(case: &Case<'_>) -> String {
+    let when = match case.peers.expected.map(|expected| (expected.arrival, expected.age)) {
+        Some((Arrival::New | Arrival::Recent, age)) => {
+            format!("; this host went there first {} ago", words::duration(age))
+        }
+        Some((Arrival::Established, _)) => "; this host has gone there for long".to_owned(),
+        None => String::new(),
+    };
+    format!("{}{when}", prevalence_now(case))
+}
+
+fn prevalence_now(case: &Case<'_>) -> String {
+    if case.session.together {
+        return "no other host talks to any of them".to_owned();
+    }
     match case.peers.with_destination {
         Some(others) => format!(
             "{} of {} seen here {} to {}",
@@ -162,7 +258,7 @@ fn duration(case: &Case<'_>) -> String {
         words::duration(session.longest_connection),
         words::duration(case.config.session_duration(application(case)))
     );
-    if session.attribution.long_lived_normal == Some(true) {
+    if session.attribution().long_lived_normal == Some(true) && case.peers.expected.is_none() {
         text.push_str("; long sessions are normal for this application, which halves it");
     }
     text
@@ -201,9 +297,9 @@ fn gaps(case: &Case<'_>, what: &str) -> String {
 }
 
 fn application<'a>(case: &Case<'a>) -> &'a str {
-    &case.session.attribution.application
+    case.session.application_name()
 }
 
 fn destination<'a>(case: &Case<'a>) -> &'a str {
-    &case.session.destination.group
+    case.session.destination_name()
 }

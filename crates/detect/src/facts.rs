@@ -6,7 +6,7 @@ use dwell_attribution::{Attribution, Destination, HostRef};
 use dwell_packet::Timestamp;
 
 /// What is known of one flow when it opens, or better known later.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FlowFacts {
     /// The flow, unique while the detector lives.
     pub flow_id: u64,

@@ -6,21 +6,27 @@
 mod an0146;
 mod analytic;
 mod appraisal;
+mod attendance;
+mod baseline;
 mod config;
 mod counters;
 mod detector;
 mod explain;
 mod facts;
 mod finding;
+mod judge;
+mod keep;
 mod lives;
+mod mark;
 mod order;
-mod prevalence;
+mod saved;
 mod session;
 mod shape;
 mod slots;
 mod stats;
 mod summary;
 mod tracker;
+mod view;
 mod words;
 
 pub use analytic::Analytic;
@@ -29,5 +35,9 @@ pub use counters::DetectCounters;
 pub use detector::Detector;
 pub use facts::{Burst, FlowFacts, NameLookup, Side, Visibility};
 pub use finding::{Finding, FindingId, Level, Life, Part, Parts, Reason};
+pub use saved::{
+    Saved, SavedContact, SavedDay, SavedFinding, SavedHost, SavedLongest, SavedSession, SavedShape,
+    SavedVote,
+};
 pub use shape::Shape;
-pub use summary::{DetectEvent, SessionEnd, SessionId, SessionSummary};
+pub use summary::{DetectEvent, Judged, SessionEnd, SessionId, SessionSummary};

@@ -1,19 +1,21 @@
 //! The life of findings: opened, updated, escalated, closed, and not opened twice a day. Knows no
 //! sessions beyond their key, and no terms of a score.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use dwell_attribution::Date;
+use dwell_attribution::{Date, HostId};
 use dwell_packet::Timestamp;
 use hashbrown::HashMap;
 
-use crate::an0146::Score;
+use crate::saved::SavedFinding;
 use crate::session::SessionKey;
-use crate::{Analytic, DetectConfig, FindingId, Level, LevelThresholds, Life};
+use crate::{Analytic, DetectConfig, FindingId, FlowFacts, Level, Life};
 
 /// A finding that is open, as its session keeps it.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenFinding {
+    pub(crate) analytic: Analytic,
     pub(crate) id: FindingId,
     pub(crate) opened_at: Timestamp,
     /// As last told, or as told earlier that day.
@@ -22,9 +24,30 @@ pub(crate) struct OpenFinding {
     pub(crate) told_at: Timestamp,
 }
 
+impl OpenFinding {
+    /// As it is stored, of a host, an application and a destination.
+    pub(crate) fn row(
+        &self,
+        (host, application, destination): (HostId, &Arc<str>, &Arc<str>),
+    ) -> SavedFinding {
+        SavedFinding {
+            id: Arc::clone(&self.id.0),
+            analytic: self.analytic,
+            host: host.0,
+            application: Arc::clone(application),
+            destination: Arc::clone(destination),
+            opened: self.opened_at,
+            told: self.told_at,
+            level: self.level,
+            score_bits: self.score_bits,
+        }
+    }
+}
+
 /// A judgement as far as the life of findings goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reached {
+    pub(crate) analytic: Analytic,
     pub(crate) at: Timestamp,
     pub(crate) level: Option<Level>,
     pub(crate) score_bits: f64,
@@ -44,81 +67,90 @@ pub(crate) enum Step {
 /// Decides what is told of findings.
 #[derive(Debug)]
 pub(crate) struct Lives {
-    levels: LevelThresholds,
     open_from: Level,
     suppress: Duration,
+    /// Findings told and not yet stored.
+    unsaved: Vec<SavedFinding>,
     /// Findings opened within the suppression time, by what they are of.
-    recent: HashMap<SessionKey, OpenFinding, foldhash::fast::RandomState>,
+    recent: HashMap<(SessionKey, Analytic), OpenFinding, foldhash::fast::RandomState>,
 }
 
 impl Lives {
     pub(crate) fn new(config: &DetectConfig) -> Self {
         Self {
-            levels: config.levels,
             open_from: config.open_from,
             suppress: config.suppress,
+            unsaved: Vec::new(),
             recent: HashMap::default(),
         }
     }
 
-    /// The level that a score reaches; none unless the application is unexpected and the pattern
-    /// irregular, however long it lasts.
-    pub(crate) fn level(&self, score: &Score) -> Option<Level> {
-        if score.parts.unexpected <= 0.0 || score.parts.irregular <= 0.0 {
-            return None;
-        }
-        [(self.levels.high, Level::High), (self.levels.alert, Level::Alert)]
-            .into_iter()
-            .chain([(self.levels.watch, Level::Watch)])
-            .find_map(|(threshold, level)| (score.bits >= threshold).then_some(level))
-    }
-
-    /// What becomes of a session's finding when the session has been judged.
+    /// What becomes of a session's finding when the session has been judged: the finding that is
+    /// open now, and the step.
     pub(crate) fn follow(
         &mut self,
-        key: &SessionKey,
-        open: &mut Option<Box<OpenFinding>>,
+        (key, facts): (&SessionKey, &FlowFacts),
+        open: Option<OpenFinding>,
         reached: Reached,
-    ) -> Step {
-        let step = match open {
-            Some(open) => self.follow_open(open, reached),
-            None => self.open(key, open, reached),
+    ) -> (Option<OpenFinding>, Step) {
+        let (open, step) = match open {
+            Some(mut open) => {
+                let step = self.follow_open(&mut open, reached);
+                (Some(open), step)
+            }
+            None => self.open((key, facts), reached),
         };
-        if let (Step::Tell(_), Some(open)) = (step, open) {
-            self.remember(key, open);
+        if let (Step::Tell(_), Some(open)) = (step, &open) {
+            self.remember(*key, open);
+            let group = if key.is_together() { "".into() } else { facts.destination.group.clone() };
+            if self.unsaved.len() < MAX_UNSAVED {
+                self.unsaved.push(open.row((
+                    facts.host.id,
+                    &facts.attribution.application,
+                    &group,
+                )));
+            }
         }
-        step
+        (open, step)
+    }
+
+    /// Findings told since the last call.
+    pub(crate) fn take_unsaved(&mut self) -> Vec<SavedFinding> {
+        std::mem::take(&mut self.unsaved)
+    }
+
+    /// Findings told and not yet taken by [`Lives::take_unsaved`].
+    pub(crate) fn remembered(&self) -> impl Iterator<Item = SavedFinding> + '_ {
+        self.unsaved.iter().cloned()
     }
 
     fn open(
-        &mut self,
-        key: &SessionKey,
-        open: &mut Option<Box<OpenFinding>>,
+        &self,
+        (key, facts): (&SessionKey, &FlowFacts),
         reached: Reached,
-    ) -> Step {
+    ) -> (Option<OpenFinding>, Step) {
+        let Reached { analytic, at, score_bits, .. } = reached;
         let Some(level) = reached.level.filter(|&level| level >= self.open_from) else {
-            return Step::Nothing;
+            return (None, Step::Nothing);
         };
-        let Reached { at, score_bits, .. } = reached;
         let recent = self
             .recent
-            .get(key)
+            .get(&(*key, analytic))
             .filter(|recent| at.saturating_since(recent.opened_at) < self.suppress);
         let Some(recent) = recent else {
-            let id = finding_id(key, at);
-            *open =
-                Some(Box::new(OpenFinding { id, opened_at: at, level, score_bits, told_at: at }));
-            return Step::Tell(Life::Opened);
+            let id = finding_id((key, facts), analytic, at);
+            let open = OpenFinding { analytic, id, opened_at: at, level, score_bits, told_at: at };
+            return (Some(open), Step::Tell(Life::Opened));
         };
         // What was told today is not told again, unless it is worse now.
         let worse = level > recent.level;
-        *open = Some(Box::new(OpenFinding {
+        let open = OpenFinding {
             level: level.max(recent.level),
             score_bits: score_bits.max(recent.score_bits),
             told_at: at,
             ..recent.clone()
-        }));
-        if worse { Step::Tell(Life::Escalated) } else { Step::Repeated }
+        };
+        (Some(open), if worse { Step::Tell(Life::Escalated) } else { Step::Repeated })
     }
 
     fn follow_open(&self, open: &mut OpenFinding, reached: Reached) -> Step {
@@ -134,21 +166,27 @@ impl Lives {
         Step::Tell(if escalated { Life::Escalated } else { Life::Updated })
     }
 
-    fn remember(&mut self, key: &SessionKey, open: &OpenFinding) {
+    /// Keeps in mind that a finding was told.
+    pub(crate) fn remember(&mut self, key: SessionKey, open: &OpenFinding) {
         let (now, suppress) = (open.told_at, self.suppress);
         if self.recent.len() >= MAX_RECENT {
             self.recent.retain(|_, recent| now.saturating_since(recent.opened_at) < suppress);
         }
-        if self.recent.len() < MAX_RECENT || self.recent.contains_key(key) {
-            self.recent.insert(key.clone(), open.clone());
+        let key = (key, open.analytic);
+        if self.recent.len() < MAX_RECENT || self.recent.contains_key(&key) {
+            self.recent.insert(key, open.clone());
         }
     }
 }
 
 /// The same for the same host, application, destination, analytic and day.
-fn finding_id(key: &SessionKey, at: Timestamp) -> FindingId {
+fn finding_id(
+    (key, facts): (&SessionKey, &FlowFacts),
+    analytic: Analytic,
+    at: Timestamp,
+) -> FindingId {
     let day = Date::of(at).to_string();
-    let digest = key.digest(&[Analytic::An0146.id().as_bytes(), day.as_bytes()]);
+    let digest = key.digest(facts, &[analytic.id().as_bytes(), day.as_bytes()]);
     let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
     let digits = digest.iter().take(16).flat_map(|&byte| [digit(byte >> 4), digit(byte & 0x0f)]);
     FindingId(digits.collect::<String>().into())
@@ -156,6 +194,9 @@ fn finding_id(key: &SessionKey, at: Timestamp) -> FindingId {
 
 /// A finding is told again when its score has risen by this much.
 const TELL_AGAIN_BITS: f64 = 2.0;
+
+/// Findings told between two savings; without a store they are not kept.
+const MAX_UNSAVED: usize = 4096;
 
 /// Findings remembered for the suppression time: more than anyone reads in a day.
 const MAX_RECENT: usize = 65_536;

@@ -3,37 +3,50 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dwell_attribution::{Attribution, Destination, HostId, HostRef, Verdict};
+use dwell_attribution::Verdict;
 use dwell_packet::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::lives::OpenFinding;
+use crate::mark::{Mark, Marks};
 use crate::slots::SLOT;
 use crate::stats::Statistics;
-use crate::{Burst, FlowFacts, Level, NameLookup, SessionId, SessionSummary, Shape, Visibility};
+use crate::view::View;
+use crate::{Analytic, Burst, FlowFacts, Level, NameLookup, SessionId, SessionSummary, Visibility};
 
 /// What makes flows one session.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SessionKey {
-    pub(crate) host: HostId,
-    pub(crate) application: Arc<str>,
-    pub(crate) destination: Arc<str>,
+    pub(crate) host: Mark,
+    pub(crate) application: Mark,
+    /// [`Mark::NONE`] for what an application does at rare destinations together.
+    pub(crate) destination: Mark,
 }
 
 impl SessionKey {
-    pub(crate) fn of(facts: &FlowFacts) -> Self {
+    pub(crate) fn of(facts: &FlowFacts, marks: &Marks) -> Self {
         Self {
-            host: facts.host.id,
-            application: Arc::clone(&facts.attribution.application),
-            destination: Arc::clone(&facts.destination.group),
+            host: marks.host(facts.host.id),
+            application: marks.of(&facts.attribution.application),
+            destination: marks.of(&facts.destination.group),
         }
     }
 
-    /// A digest of the key and whatever else is added to it, each text with its length.
-    pub(crate) fn digest(&self, more: &[&[u8]]) -> [u8; 32] {
+    /// The key of everything that the application does at rare destinations.
+    pub(crate) const fn together(self) -> Self {
+        Self { destination: Mark::NONE, ..self }
+    }
+
+    pub(crate) fn is_together(&self) -> bool {
+        self.destination == Mark::NONE
+    }
+
+    /// A digest of what the key of `facts` stands for, and of `more`; each text with its length.
+    pub(crate) fn digest(&self, facts: &FlowFacts, more: &[&[u8]]) -> [u8; 32] {
         let mut digest = Sha256::new();
-        let host = self.host.0.to_string();
-        let own = [host.as_bytes(), self.application.as_bytes(), self.destination.as_bytes()];
+        let host = facts.host.id.0.to_string();
+        let group: &str = if self.is_together() { TOGETHER } else { &facts.destination.group };
+        let own = [host.as_bytes(), facts.attribution.application.as_bytes(), group.as_bytes()];
         for part in own.iter().chain(more) {
             digest.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             digest.update(part);
@@ -42,75 +55,99 @@ impl SessionKey {
     }
 }
 
+/// What rare destinations together are called where a destination is named.
+pub(crate) const TOGETHER: &str = "several rare destinations";
+
 /// One session as it is kept.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) key: SessionKey,
-    pub(crate) host: HostRef,
-    pub(crate) attribution: Arc<Attribution>,
-    pub(crate) destination: Destination,
+    /// Host, application and destination as they are best known; shared with the flow.
+    pub(crate) facts: Arc<FlowFacts>,
     /// `None` before the first payload.
     pub(crate) statistics: Option<Statistics>,
     pub(crate) flows: u32,
     pub(crate) open_flows: u32,
-    /// When the longest open connection opened, as far as it is known.
-    pub(crate) oldest_open: Option<Timestamp>,
+    /// When the longest open connection opened, as far as it is known; else the end of time.
+    pub(crate) oldest_open: Timestamp,
     /// The longest connection, without what open ones have added since.
-    pub(crate) longest: Duration,
+    longest_s: f32,
     /// When something last opened, closed or carried payload.
     pub(crate) last_activity: Timestamp,
-    /// Whether something happened since it was last judged.
-    pub(crate) changed: bool,
+    /// Quarters of an hour with payload in which the host's user was browsing, and in which not; both
+    /// are halved when one is full.
+    attended: u8,
+    unattended: u8,
     pub(crate) visibility: Visibility,
     pub(crate) lookup: NameLookup,
+    /// Whether something happened since it was last judged.
+    pub(crate) changed: bool,
+    /// Whether payload came since the last tick.
+    pub(crate) active: bool,
+    /// Whether it changed since it was last saved.
+    pub(crate) unsaved: bool,
     pub(crate) assessed: Option<Assessed>,
-    pub(crate) finding: Option<Box<OpenFinding>>,
+    findings: Option<Box<Findings>>,
 }
+
+/// Open findings; apart, for few sessions have any.
+#[derive(Debug, Default)]
+struct Findings(Vec<OpenFinding>);
 
 /// What the last judgement of a session came to.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Assessed {
     pub(crate) verdict: Verdict,
-    /// `None` while the session is too short or may not be judged.
-    pub(crate) score_bits: Option<f64>,
+    /// NaN while the session is too short or may not be judged.
+    pub(crate) score_bits: f32,
     pub(crate) level: Option<Level>,
 }
 
 impl Session {
     /// A session without payload yet, that a flow starts at `opened`.
-    pub(crate) fn new(key: SessionKey, facts: &FlowFacts, opened: Timestamp) -> Self {
-        let digest = key.digest(&[&opened.as_nanos().to_be_bytes()]);
+    pub(crate) fn new(key: SessionKey, facts: &Arc<FlowFacts>, opened: Timestamp) -> Self {
+        let digest = key.digest(facts, &[&opened.as_nanos().to_be_bytes()]);
         let id = digest.first_chunk().map_or(0, |first| u64::from_be_bytes(*first));
         Self {
             id: SessionId(id),
             key,
-            host: facts.host.clone(),
-            attribution: Arc::clone(&facts.attribution),
-            destination: facts.destination.clone(),
+            facts: Arc::clone(facts),
             statistics: None,
             flows: 0,
             open_flows: 0,
-            oldest_open: None,
-            longest: Duration::ZERO,
+            oldest_open: Timestamp::MAX,
+            longest_s: 0.0,
             last_activity: opened,
-            changed: false,
+            attended: 0,
+            unattended: 0,
             visibility: facts.visibility,
             lookup: facts.lookup,
+            changed: false,
+            active: false,
+            unsaved: true,
             assessed: None,
-            finding: None,
+            findings: None,
         }
     }
 
-    /// Takes in what is known of a flow that belongs to the session.
-    pub(crate) fn learn(&mut self, facts: &FlowFacts) {
-        if facts.attribution.level < self.attribution.level {
-            self.attribution = Arc::clone(&facts.attribution);
+    /// Takes in what is known of a flow that belongs to the session: its destination is the
+    /// session's from now on; host and application stay as they are best known.
+    pub(crate) fn learn(&mut self, facts: &Arc<FlowFacts>) {
+        let known = &self.facts;
+        let better = facts.attribution.level < known.attribution.level;
+        let fuller = known.host.os.is_none() || known.host.name.is_none();
+        let attribution = if better { &facts.attribution } else { &known.attribution };
+        let host = if fuller { &facts.host } else { &known.host };
+        if Arc::ptr_eq(attribution, &facts.attribution) && *host == facts.host {
+            self.facts = Arc::clone(facts);
+        } else {
+            self.facts = Arc::new(FlowFacts {
+                attribution: Arc::clone(attribution),
+                host: host.clone(),
+                ..FlowFacts::clone(facts)
+            });
         }
-        if self.host.os.is_none() || self.host.name.is_none() {
-            self.host = facts.host.clone();
-        }
-        self.destination = facts.destination.clone();
         self.visibility = self.visibility.or(facts.visibility);
         self.lookup = match (self.lookup, facts.lookup) {
             (NameLookup::Seen, _) | (_, NameLookup::Seen) => NameLookup::Seen,
@@ -125,20 +162,36 @@ impl Session {
             Some(statistics) => statistics.add(burst),
             None => self.statistics = Some(Statistics::new(burst)),
         }
-        self.longest = self.longest.max(burst.end.saturating_since(opened));
+        self.note_length(opened, burst.end);
         self.last_activity = self.last_activity.max(burst.end);
         self.changed = true;
+        self.active = true;
+        self.unsaved = true;
     }
 
     /// Takes note that the flow which opened at `opened` closed.
     pub(crate) fn close_flow(&mut self, opened: Timestamp, at: Timestamp) {
         self.open_flows = self.open_flows.saturating_sub(1);
-        self.longest = self.longest.max(at.saturating_since(opened));
-        if self.oldest_open == Some(opened) {
-            self.oldest_open = None;
+        self.note_length(opened, at);
+        if self.oldest_open == opened {
+            self.oldest_open = Timestamp::MAX;
         }
         self.last_activity = self.last_activity.max(at);
         self.changed = true;
+        self.unsaved = true;
+    }
+
+    /// Counts a quarter of an hour with payload.
+    pub(crate) const fn note_quarter(&mut self, attended: bool) {
+        if self.attended == u8::MAX || self.unattended == u8::MAX {
+            self.attended /= 2;
+            self.unattended /= 2;
+        }
+        if attended {
+            self.attended = self.attended.saturating_add(1);
+        } else {
+            self.unattended = self.unattended.saturating_add(1);
+        }
     }
 
     /// Counts the open burst as over.
@@ -146,6 +199,18 @@ impl Session {
         if let Some(statistics) = &mut self.statistics {
             statistics.settle();
         }
+    }
+
+    /// Quarters of an hour with payload, with and without a browsing user.
+    pub(crate) const fn attendance(&self) -> (u8, u8) {
+        (self.attended, self.unattended)
+    }
+
+    /// Goes on from counts that were stored.
+    pub(crate) fn resume_counts(&mut self, longest: Duration, (attended, unattended): (u8, u8)) {
+        self.longest_s = longest.as_secs_f32();
+        (self.attended, self.unattended) = (attended, unattended);
+        self.oldest_open = Timestamp::MAX;
     }
 
     /// Whether the session is over at `now`.
@@ -163,8 +228,7 @@ impl Session {
 
     /// The longest connection; open ones count up to `now`.
     pub(crate) fn longest_connection(&self, now: Timestamp) -> Duration {
-        let open = self.oldest_open.map_or(Duration::ZERO, |opened| now.saturating_since(opened));
-        self.longest.max(open)
+        now.saturating_since(self.oldest_open).max(Duration::from_secs_f32(self.longest_s))
     }
 
     /// What counts as long: the longest connection, or the ten-minute slots with payload as far as
@@ -175,17 +239,70 @@ impl Session {
         self.longest_connection(now).max(self.duration(now).min(active))
     }
 
+    /// When the first payload came, if any has.
+    pub(crate) fn began(&self) -> Timestamp {
+        self.statistics.as_ref().map_or(self.last_activity, Statistics::first)
+    }
+
+    /// The finding of `analytic`, taken out.
+    pub(crate) fn take_finding(&mut self, analytic: Analytic) -> Option<OpenFinding> {
+        let Findings(findings) = self.findings.as_deref_mut()?;
+        let place = findings.iter().position(|open| open.analytic == analytic)?;
+        let open = findings.swap_remove(place);
+        if findings.is_empty() {
+            self.findings = None;
+        }
+        Some(open)
+    }
+
+    /// Keeps a finding.
+    pub(crate) fn put_finding(&mut self, open: OpenFinding) {
+        self.findings.get_or_insert_default().0.push(open);
+        self.unsaved = true;
+    }
+
+    pub(crate) fn has_finding(&self) -> bool {
+        self.findings.is_some()
+    }
+
+    pub(crate) fn findings(&self) -> &[OpenFinding] {
+        self.findings.as_deref().map_or(&[], |Findings(findings)| findings)
+    }
+
+    /// What a judgement needs of the session at `now`; `None` before its first payload.
+    pub(crate) fn view(&self, now: Timestamp) -> Option<View> {
+        let statistics = self.statistics.as_ref()?;
+        let duration = self.duration(now);
+        let (up_bytes, _) = statistics.bytes();
+        Some(View {
+            facts: Arc::clone(&self.facts),
+            together: self.key.is_together(),
+            lookup: self.lookup,
+            duration,
+            effective: self.effective(now),
+            longest_connection: self.longest_connection(now),
+            flows: self.flows,
+            up_bytes,
+            addresses: statistics.addresses(),
+            attended: u32::from(self.attended),
+            unattended: u32::from(self.unattended),
+            shape: statistics.judged_shape(duration),
+        })
+    }
+
     /// The session as it stands at `now`; `None` before its first payload.
     pub(crate) fn summary(&self, now: Timestamp) -> Option<SessionSummary> {
         let statistics = self.statistics.as_ref()?;
         let duration = self.duration(now);
         let (up_bytes, down_bytes) = statistics.bytes();
-        let shape: Shape = statistics.shape(duration);
+        let assessed = self.assessed;
+        let score = assessed.map(|assessed| f64::from(assessed.score_bits));
         Some(SessionSummary {
             id: self.id,
-            host: self.host.clone(),
-            attribution: Arc::clone(&self.attribution),
-            destination: self.destination.clone(),
+            host: self.facts.host.clone(),
+            attribution: Arc::clone(&self.facts.attribution),
+            destination: self.facts.destination.clone(),
+            together: self.key.is_together(),
             first: statistics.first(),
             last: statistics.last(),
             duration,
@@ -197,14 +314,30 @@ impl Session {
             up_bytes,
             down_bytes,
             addresses: statistics.addresses(),
-            shape,
+            shape: statistics.shape(duration),
             slots: statistics.slots().recent(),
             gap_histogram: *statistics.gap_histogram(),
             visibility: self.visibility,
             lookup: self.lookup,
-            verdict: self.assessed.map(|assessed| assessed.verdict),
-            score_bits: self.assessed.and_then(|assessed| assessed.score_bits),
-            level: self.assessed.and_then(|assessed| assessed.level),
+            verdict: assessed.map(|assessed| assessed.verdict),
+            score_bits: score.filter(|score| !score.is_nan()),
+            level: assessed.and_then(|assessed| assessed.level),
         })
+    }
+
+    fn note_length(&mut self, opened: Timestamp, at: Timestamp) {
+        self.longest_s = self.longest_s.max(at.saturating_since(opened).as_secs_f32());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million sessions then take 350 MB at most, with nothing aside but second addresses and
+    /// open findings.
+    #[test]
+    fn a_session_takes_at_most_350_bytes() {
+        assert!(size_of::<Session>() <= 350, "{}", size_of::<Session>());
     }
 }

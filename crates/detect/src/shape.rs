@@ -30,8 +30,6 @@ pub struct Shape {
     pub gap_concentration: f64,
     /// Entropy of the gap histogram, in bits.
     pub gap_entropy_bits: f64,
-    /// Entropy of the orders of three consecutive gaps, 0 to 1 (dimensionless).
-    pub ordinal_entropy: f64,
     /// Longest gap, in seconds.
     pub longest_gap_s: f64,
     /// Share of ten-minute slots with payload (dimensionless).
@@ -54,14 +52,6 @@ pub struct Shape {
     pub sd_ln_down: f64,
     /// Share of bytes from the host (dimensionless).
     pub up_share: f64,
-    /// Share of time without payload (dimensionless).
-    pub idle_share: f64,
     /// Unusually large answers followed by unusually large uploads, in bits beyond chance.
     pub coupling_bits: f64,
-    /// Share of uploads of the same size as the one before (dimensionless).
-    pub equal_size_share: f64,
-    /// Variance over mean of bursts per slot (dimensionless).
-    pub fano: f64,
-    /// Allan factor of bursts per slot (dimensionless).
-    pub allan: f64,
 }

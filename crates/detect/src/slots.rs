@@ -1,4 +1,4 @@
-//! Ten-minute slots of a session: which had payload, and how many bursts each. Knows no bursts.
+//! Ten-minute slots of a session: which had payload. Knows no bursts.
 
 use std::time::Duration;
 
@@ -6,28 +6,19 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Slots {
     /// The last 144 slots, as a ring.
-    recent: [u64; RING_WORDS],
+    recent: [u16; RING_WORDS],
     /// The newest slot with payload.
-    newest: u32,
+    newest: u16,
     /// Slots with payload so far.
-    covered: u32,
-    run: u32,
-    longest_run: u32,
-    /// Bursts that started in the slot `counting`, and in the one before.
-    counting: u32,
-    in_slot: u32,
-    in_previous: u32,
-    /// Sums over finished slots.
-    sum: u32,
-    sum_squares: f64,
-    sum_square_steps: f64,
+    covered: u16,
+    run: u16,
+    longest_run: u16,
 }
 
 impl Slots {
     /// Takes in a burst by its start and end, as time since the session's start. Never allocates.
     pub(crate) fn add(&mut self, start: Duration, end: Duration) {
         let (first, last) = (slot_of(start), slot_of(end));
-        self.count_burst(first);
         let fresh_from =
             if self.covered == 0 { first } else { first.max(self.newest.saturating_add(1)) };
         if fresh_from > last {
@@ -48,13 +39,13 @@ impl Slots {
     }
 
     /// Slots with payload so far.
-    pub(crate) const fn covered(&self) -> u32 {
-        self.covered
+    pub(crate) fn covered(&self) -> u32 {
+        u32::from(self.covered)
     }
 
     /// Longest run of slots with payload.
-    pub(crate) const fn longest_run(&self) -> u32 {
-        self.longest_run
+    pub(crate) fn longest_run(&self) -> u32 {
+        u32::from(self.longest_run)
     }
 
     /// Share of the slots of `duration` that had payload (dimensionless, 0 to 1).
@@ -63,25 +54,17 @@ impl Slots {
         (f64::from(self.covered) / f64::from(all)).min(1.0)
     }
 
-    /// Variance over mean of bursts per slot; zero before there are three slots.
-    pub(crate) fn fano(&self) -> f64 {
-        let slots = f64::from(self.counting) + 1.0;
-        let mean = (f64::from(self.sum) + f64::from(self.in_slot)) / slots;
-        if self.counting <= 2 || mean <= 0.0 {
-            return 0.0;
-        }
-        let squares = self.sum_squares + f64::from(self.in_slot).powi(2);
-        (squares / slots - mean * mean) / mean
+    /// All of it as words, to be stored.
+    pub(crate) fn to_words(&self) -> [u16; WORDS] {
+        let mut words = [0; WORDS];
+        let own = [self.newest, self.covered, self.run, self.longest_run];
+        words.iter_mut().zip(own.iter().chain(&self.recent)).for_each(|(to, from)| *to = *from);
+        words
     }
 
-    /// Allan factor of bursts per slot; zero before there are three slots.
-    pub(crate) fn allan(&self) -> f64 {
-        let slots = f64::from(self.counting);
-        let mean = (f64::from(self.sum) + f64::from(self.in_slot)) / (slots + 1.0);
-        if self.counting <= 2 || mean <= 0.0 {
-            return 0.0;
-        }
-        self.sum_square_steps / (2.0 * slots * mean)
+    /// What [`Slots::to_words`] gave.
+    pub(crate) fn from_words([newest, covered, run, longest_run, rest @ ..]: [u16; WORDS]) -> Self {
+        Self { recent: rest, newest, covered, run, longest_run }
     }
 
     /// The last 144 slots at most up to the newest with payload, the oldest first.
@@ -93,28 +76,8 @@ impl Slots {
         (oldest..=self.newest).map(|slot| self.is_marked(slot)).collect()
     }
 
-    fn count_burst(&mut self, slot: u32) {
-        if slot > self.counting {
-            let finished = f64::from(self.in_slot);
-            self.sum = self.sum.saturating_add(self.in_slot);
-            self.sum_squares += finished * finished;
-            if self.counting > 0 {
-                self.sum_square_steps += (finished - f64::from(self.in_previous)).powi(2);
-            }
-            if slot > self.counting.saturating_add(1) {
-                self.sum_square_steps += finished * finished;
-                self.in_previous = 0;
-            } else {
-                self.in_previous = self.in_slot;
-            }
-            self.in_slot = 0;
-            self.counting = slot;
-        }
-        self.in_slot = self.in_slot.saturating_add(1);
-    }
-
     /// Forgets the ring's slots that lie between the newest and `last`.
-    fn clear_ring(&mut self, last: u32) {
+    fn clear_ring(&mut self, last: u16) {
         if self.covered == 0 {
             return;
         }
@@ -126,38 +89,42 @@ impl Slots {
         }
     }
 
-    fn mark(&mut self, slot: u32) {
+    fn mark(&mut self, slot: u16) {
         if let Some((word, bit)) = self.place(slot) {
             *word |= bit;
         }
     }
 
-    fn is_marked(&self, slot: u32) -> bool {
+    fn is_marked(&self, slot: u16) -> bool {
         let (word, bit) = position(slot);
         self.recent.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    fn place(&mut self, slot: u32) -> Option<(&mut u64, u64)> {
+    fn place(&mut self, slot: u16) -> Option<(&mut u16, u16)> {
         let (word, bit) = position(slot);
         Some((self.recent.get_mut(word)?, bit))
     }
 }
 
-fn position(slot: u32) -> (usize, u64) {
+fn position(slot: u16) -> (usize, u16) {
     let index = slot % RING_SLOTS;
-    (usize::try_from(index / 64).unwrap_or(0), 1_u64 << (index % 64))
+    (usize::from(index / 16), 1_u16 << (index % 16))
 }
 
-fn slot_of(since_start: Duration) -> u32 {
-    u32::try_from(since_start.as_secs() / SLOT.as_secs()).unwrap_or(u32::MAX)
+/// The slot of a time, the last one for what is more than 455 days away.
+fn slot_of(since_start: Duration) -> u16 {
+    u16::try_from(since_start.as_secs() / SLOT.as_secs()).unwrap_or(u16::MAX)
 }
 
 /// Length of a slot.
 pub(crate) const SLOT: Duration = Duration::from_secs(600);
 
 /// A day of slots.
-const RING_SLOTS: u32 = 144;
-const RING_WORDS: usize = 3;
+const RING_SLOTS: u16 = 144;
+const RING_WORDS: usize = 9;
+
+/// Words of the whole.
+const WORDS: usize = RING_WORDS + 4;
 
 #[cfg(test)]
 mod tests {
@@ -197,13 +164,6 @@ mod tests {
         assert_eq!(recent.len(), 144);
         assert_eq!(recent.iter().filter(|&&active| active).count(), 1);
         assert_eq!(recent.last(), Some(&true));
-    }
-
-    /// Counts 2, 1, 0, 1 a slot: mean 1, variance .5; steps -1, -1, +1.
-    #[test]
-    fn dispersion_follows_the_definitions() {
-        let slots = slots(&[(0, 0), (1, 1), (12, 12), (31, 31)]);
-        assert!((slots.fano() - 0.5).abs() < 1e-9, "{}", slots.fano());
     }
 
     #[test]

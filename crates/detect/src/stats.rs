@@ -2,9 +2,10 @@
 //!
 //! All figures are over bursts of the session (its flows together) and the silences between them;
 //! definitions: Welford 1962 for means and spreads, Kim and Jo 2016 for finite-size burstiness,
-//! Goh and Barabasi 2008 for memory, Bandt and Pompe 2002 for ordinal patterns.
+//! Goh and Barabasi 2008 for memory.
 
-use std::net::IpAddr;
+mod saved;
+
 use std::time::Duration;
 
 use dwell_packet::Timestamp;
@@ -15,36 +16,38 @@ use crate::{Burst, Shape, Side};
 /// Silence that parts two bursts of a session.
 pub(crate) const BURST_SILENCE: Duration = Duration::from_secs(1);
 
-/// Running statistics of one session. Never allocates; at most 432 bytes.
+/// Running statistics of one session. Allocates once, when a second address comes; 256 bytes.
+///
+/// Sums that only ever grow by what one burst adds are kept in 32 bits: their rounding error stays
+/// below .1 % up to some ten million bursts, a hundred days of one a second.
 #[derive(Clone, Debug)]
 pub(crate) struct Statistics {
     first: Timestamp,
     current: Current,
     bursts: u32,
-    up_bytes: u64,
-    down_bytes: u64,
-    active_s: f64,
+    up_bytes: f64,
+    down_bytes: f64,
     gaps: Gaps,
     ln_up: Moments,
     ln_down: Moments,
     coupling: Coupling,
     server_first: u32,
     reversed: u32,
-    reversed_bytes: u64,
-    /// Bytes of the burst before; meaningful with `bursts`.
-    previous_up: u64,
-    equal_sized: u32,
+    reversed_bytes: f32,
     slots: Slots,
-    addresses: AddressSet,
+    /// Addresses after the first: few sessions have any.
+    more_addresses: Option<Box<MoreAddresses>>,
+    first_address: u16,
+    addresses: u8,
 }
 
 /// The burst that is still open.
 #[derive(Clone, Copy, Debug)]
 struct Current {
-    start: Timestamp,
     end: Timestamp,
-    up_bytes: u64,
-    down_bytes: u64,
+    length_s: f32,
+    up_bytes: f32,
+    down_bytes: f32,
     first: Side,
     settled: bool,
 }
@@ -56,20 +59,19 @@ impl Statistics {
             first: burst.start,
             current: Current::of(burst),
             bursts: 0,
-            up_bytes: 0,
-            down_bytes: 0,
-            active_s: 0.0,
+            up_bytes: 0.0,
+            down_bytes: 0.0,
             gaps: Gaps::default(),
             ln_up: Moments::default(),
             ln_down: Moments::default(),
             coupling: Coupling::default(),
             server_first: 0,
             reversed: 0,
-            reversed_bytes: 0,
-            previous_up: 0,
-            equal_sized: 0,
+            reversed_bytes: 0.0,
             slots: Slots::default(),
-            addresses: AddressSet::default(),
+            more_addresses: None,
+            first_address: 0,
+            addresses: 0,
         }
     }
 
@@ -97,9 +99,10 @@ impl Statistics {
             return;
         }
         self.current.settled = true;
-        let Current { start, end, up_bytes, down_bytes, first, .. } = self.current;
-        let (up, down) = (up_bytes as f64, down_bytes as f64);
-        let (ln_up, ln_down) = ((up + SIZE_OFFSET).ln(), (down + SIZE_OFFSET).ln());
+        let Current { end, length_s, first, .. } = self.current;
+        let (up, down) = self.current.bytes();
+        let ln = |bytes: f64| f64::from(narrow(bytes + SIZE_OFFSET).ln());
+        let (ln_up, ln_down) = (ln(up), ln(down));
         let before = self.bursts;
         if before >= MIN_BURSTS_FOR_UNUSUAL {
             let large_up = self.ln_up.unusual(ln_up, before);
@@ -112,22 +115,26 @@ impl Statistics {
             self.server_first = self.server_first.saturating_add(1);
             if up > REVERSE_RATIO * down && up > REVERSE_MIN_BYTES {
                 self.reversed = self.reversed.saturating_add(1);
-                self.reversed_bytes = self.reversed_bytes.saturating_add(up_bytes);
+                self.reversed_bytes += narrow(up);
             }
         }
-        if before > 0 && same_size(self.previous_up as f64, up) {
-            self.equal_sized = self.equal_sized.saturating_add(1);
-        }
-        self.previous_up = up_bytes;
-        self.up_bytes = self.up_bytes.saturating_add(up_bytes);
-        self.down_bytes = self.down_bytes.saturating_add(down_bytes);
-        self.active_s += end.saturating_since(start).as_secs_f64();
-        self.slots.add(start.saturating_since(self.first), end.saturating_since(self.first));
+        self.up_bytes += up;
+        self.down_bytes += down;
+        let ended = end.saturating_since(self.first);
+        let began = ended.saturating_sub(Duration::from_secs_f32(length_s)) + ROUNDING;
+        self.slots.add(began.min(ended), ended);
     }
 
-    /// Takes note of an address that the session went to.
-    pub(crate) fn note_address(&mut self, addr: IpAddr) {
-        self.addresses.add(addr);
+    /// Takes note of an address (or, for several destinations together, a destination) that the
+    /// session went to, by sixteen bits of its mark.
+    pub(crate) fn note_address(&mut self, mark: u16) {
+        if self.addresses == 0 {
+            self.first_address = mark;
+            self.addresses = 1;
+        } else if self.first_address != mark {
+            let more = self.more_addresses.get_or_insert_default();
+            self.addresses = more.add(mark).saturating_add(1);
+        }
     }
 
     /// Time of the first payload.
@@ -141,18 +148,14 @@ impl Statistics {
     }
 
     /// Payload bytes from and to the host, the open burst included.
-    pub(crate) const fn bytes(&self) -> (u64, u64) {
-        let Current { up_bytes, down_bytes, settled, .. } = self.current;
-        if settled {
-            (self.up_bytes, self.down_bytes)
-        } else {
-            (self.up_bytes.saturating_add(up_bytes), self.down_bytes.saturating_add(down_bytes))
-        }
+    pub(crate) fn bytes(&self) -> (u64, u64) {
+        let (up, down) = if self.current.settled { (0.0, 0.0) } else { self.current.bytes() };
+        (whole(self.up_bytes + up), whole(self.down_bytes + down))
     }
 
     /// Distinct addresses, up to 16.
     pub(crate) fn addresses(&self) -> u32 {
-        u32::from(self.addresses.count)
+        u32::from(self.addresses)
     }
 
     /// Ten-minute slots with payload.
@@ -167,26 +170,29 @@ impl Statistics {
 
     /// All figures at once, for a session that has lasted `duration`.
     pub(crate) fn shape(&self, duration: Duration) -> Shape {
+        let mut shape = self.judged_shape(duration);
+        self.gaps.describe_histogram(&mut shape);
+        shape
+    }
+
+    /// The figures that are judged; those of the histogram are zero. Cheaper.
+    pub(crate) fn judged_shape(&self, duration: Duration) -> Shape {
         let bursts = f64::from(self.bursts).max(1.0);
         let share = |count: u32| f64::from(count) / bursts;
-        let (up, down) = (self.up_bytes as f64, self.down_bytes as f64);
+        let (up, down) = (self.up_bytes, self.down_bytes);
         let mut shape = Shape {
             bursts: self.bursts,
             coverage: self.slots.coverage(duration),
             longest_run_slots: self.slots.longest_run(),
             server_first_share: share(self.server_first),
             reversed_bursts: self.reversed,
-            reversed_bytes_share: self.reversed_bytes as f64 / (up + 1.0),
-            mean_ln_up: self.ln_up.mean,
+            reversed_bytes_share: f64::from(self.reversed_bytes) / (up + 1.0),
+            mean_ln_up: f64::from(self.ln_up.mean),
             sd_ln_up: self.ln_up.sd(self.bursts),
-            mean_ln_down: self.ln_down.mean,
+            mean_ln_down: f64::from(self.ln_down.mean),
             sd_ln_down: self.ln_down.sd(self.bursts),
             up_share: up / (up + down + 1.0),
-            idle_share: 1.0 - self.active_s / (duration.as_secs_f64() + 1.0),
             coupling_bits: self.coupling.bits(self.bursts),
-            equal_size_share: f64::from(self.equal_sized) / (bursts - 1.0).max(1.0),
-            fano: self.slots.fano(),
-            allan: self.slots.allan(),
             ..Shape::default()
         };
         self.gaps.describe(&mut shape);
@@ -195,41 +201,55 @@ impl Statistics {
 }
 
 impl Current {
-    const fn of(burst: &Burst) -> Self {
+    fn of(burst: &Burst) -> Self {
         let Burst { start, end, up_bytes, down_bytes, first } = *burst;
-        Self { start, end, up_bytes, down_bytes, first, settled: false }
+        Self {
+            end,
+            length_s: end.saturating_since(start).as_secs_f32(),
+            up_bytes: narrow(up_bytes as f64),
+            down_bytes: narrow(down_bytes as f64),
+            first,
+            settled: false,
+        }
     }
 
     fn join(&mut self, burst: &Burst) {
+        self.length_s += burst.end.saturating_since(self.end).as_secs_f32();
         self.end = self.end.max(burst.end);
-        self.up_bytes = self.up_bytes.saturating_add(burst.up_bytes);
-        self.down_bytes = self.down_bytes.saturating_add(burst.down_bytes);
+        self.up_bytes += narrow(burst.up_bytes as f64);
+        self.down_bytes += narrow(burst.down_bytes as f64);
+    }
+
+    fn bytes(&self) -> (f64, f64) {
+        (f64::from(self.up_bytes), f64::from(self.down_bytes))
     }
 }
 
-/// Mean and spread of a series (Welford 1962).
+/// Mean and spread of a series (Welford 1962), added up in 64 bits and kept in 32.
 #[derive(Clone, Copy, Debug, Default)]
 struct Moments {
-    mean: f64,
-    squares: f64,
+    mean: f32,
+    squares: f32,
 }
 
 impl Moments {
     /// Takes in the value that makes the series `count` long.
     fn add(&mut self, value: f64, count: u32) {
-        let delta = value - self.mean;
-        self.mean += delta / f64::from(count);
-        self.squares += delta * (value - self.mean);
+        let before = f64::from(self.mean);
+        let delta = value - before;
+        let mean = before + delta / f64::from(count);
+        self.mean = narrow(mean);
+        self.squares = narrow(f64::from(self.squares) + delta * (value - mean));
     }
 
     /// Standard deviation over the whole series of `count` (divided by its length).
     fn sd(&self, count: u32) -> f64 {
-        if count == 0 { 0.0 } else { (self.squares / f64::from(count)).max(0.0).sqrt() }
+        if count == 0 { 0.0 } else { (f64::from(self.squares) / f64::from(count)).max(0.0).sqrt() }
     }
 
     /// Whether `value` lies two spreads above the mean of what came before.
     fn unusual(&self, value: f64, count: u32) -> bool {
-        value > self.mean + 2.0 * self.sd(count).max(MIN_SIZE_SPREAD)
+        value > f64::from(self.mean) + 2.0 * self.sd(count).max(MIN_SIZE_SPREAD)
     }
 }
 
@@ -238,14 +258,14 @@ impl Moments {
 struct Gaps {
     count: u32,
     seconds: Moments,
-    ln: Moments,
-    longest_s: f64,
-    /// Sum of products of consecutive ln gaps.
+    longest_s: f32,
+    /// Sums of ln gaps, of their squares, and of products of consecutive ones: the correlation is
+    /// a small difference of them.
+    sum_ln: f64,
+    squares_ln: f64,
     products: f64,
-    first_ln: f64,
-    /// The last two ln gaps, the later first; meaningful with `count`.
-    recent_ln: [f64; 2],
-    patterns: [u16; 6],
+    first_ln: f32,
+    last_ln: f32,
     histogram: [u16; GAP_BINS],
 }
 
@@ -254,12 +274,12 @@ impl Default for Gaps {
         Self {
             count: 0,
             seconds: Moments::default(),
-            ln: Moments::default(),
             longest_s: 0.0,
+            sum_ln: 0.0,
+            squares_ln: 0.0,
             products: 0.0,
             first_ln: 0.0,
-            recent_ln: [0.0; 2],
-            patterns: [0; 6],
+            last_ln: 0.0,
             histogram: [0; GAP_BINS],
         }
     }
@@ -268,44 +288,46 @@ impl Default for Gaps {
 impl Gaps {
     fn add(&mut self, seconds: f64) {
         let seconds = seconds.max(MIN_GAP_S);
-        let ln = seconds.ln();
-        let [previous, before] = self.recent_ln;
-        match self.count {
-            0 => self.first_ln = ln,
-            1 => self.products += previous * ln,
-            _ => {
-                self.products += previous * ln;
-                count_in(&mut self.patterns, ordinal_pattern(before, previous, ln));
-            }
+        let short = narrow(seconds).ln();
+        let ln = f64::from(short);
+        if self.count == 0 {
+            self.first_ln = short;
+        } else {
+            self.products += f64::from(self.last_ln) * ln;
         }
-        self.recent_ln = [ln, previous];
+        self.last_ln = short;
+        self.sum_ln += ln;
+        self.squares_ln += ln * ln;
         self.count = self.count.saturating_add(1);
         self.seconds.add(seconds, self.count);
-        self.ln.add(ln, self.count);
-        self.longest_s = self.longest_s.max(seconds);
+        self.longest_s = self.longest_s.max(narrow(seconds));
         let bin = GAP_EDGES_S.partition_point(|&edge| edge <= seconds).saturating_sub(1);
         count_in(&mut self.histogram, bin);
     }
 
+    /// The figures that are judged; the histogram's are left to [`Gaps::describe_histogram`].
     fn describe(&self, shape: &mut Shape) {
-        shape.longest_gap_s = self.longest_s;
-        shape.ordinal_entropy = entropy_bits(&self.patterns) / 6_f64.log2();
-        let gaps = f64::from(self.count);
+        shape.longest_gap_s = f64::from(self.longest_s);
         if self.count < 2 {
             return;
         }
-        let ratio = if self.seconds.mean > 0.0 {
-            self.seconds.sd(self.count) / self.seconds.mean
-        } else {
-            0.0
-        };
+        let gaps = f64::from(self.count);
+        let seconds = f64::from(self.seconds.mean);
+        let ratio = if seconds > 0.0 { self.seconds.sd(self.count) / seconds } else { 0.0 };
         shape.gaps = self.count;
-        shape.mean_gap_s = self.seconds.mean;
+        shape.mean_gap_s = seconds;
         shape.gap_variation = ratio;
         shape.burstiness = kim_jo(ratio, gaps + 1.0);
-        shape.mean_ln_gap = self.ln.mean;
-        shape.sd_ln_gap = self.ln.sd(self.count);
+        shape.mean_ln_gap = self.sum_ln / gaps;
+        let variance = self.squares_ln / gaps - shape.mean_ln_gap * shape.mean_ln_gap;
+        shape.sd_ln_gap = variance.max(0.0).sqrt();
         shape.memory = self.memory();
+    }
+
+    fn describe_histogram(&self, shape: &mut Shape) {
+        if self.count < 2 {
+            return;
+        }
         let quantile = |share| quantile_octaves(&self.histogram, share);
         let (q1, q2, q3) = (quantile(0.25), quantile(0.5), quantile(0.75));
         shape.gap_iqr_octaves = q3 - q1;
@@ -324,14 +346,12 @@ impl Gaps {
         if pairs <= 2.0 {
             return 0.0;
         }
-        let count = f64::from(self.count);
-        let sum = self.ln.mean * count;
-        let squares = self.ln.squares + count * self.ln.mean * self.ln.mean;
-        let [last, _] = self.recent_ln;
-        let (sum_x, sum_y) = (sum - last, sum - self.first_ln);
+        let last = f64::from(self.last_ln);
+        let first = f64::from(self.first_ln);
+        let (sum_x, sum_y) = (self.sum_ln - last, self.sum_ln - first);
         let variance = |squares: f64, sum: f64| squares / pairs - (sum / pairs).powi(2);
-        let var_x = variance(squares - last * last, sum_x);
-        let var_y = variance(squares - self.first_ln * self.first_ln, sum_y);
+        let var_x = variance(self.squares_ln - last * last, sum_x);
+        let var_y = variance(self.squares_ln - first * first, sum_y);
         if var_x <= MIN_VARIANCE || var_y <= MIN_VARIANCE {
             return 0.0;
         }
@@ -343,18 +363,18 @@ impl Gaps {
 /// upload.
 #[derive(Clone, Copy, Debug, Default)]
 struct Coupling {
-    large_down: u32,
-    large_up: u32,
-    both: u32,
+    large_down: u16,
+    large_up: u16,
+    both: u16,
     after_large_down: bool,
 }
 
 impl Coupling {
     fn add(&mut self, large_up: bool, large_down: bool) {
-        self.large_down = self.large_down.saturating_add(u32::from(large_down));
-        self.large_up = self.large_up.saturating_add(u32::from(large_up));
+        self.large_down = self.large_down.saturating_add(u16::from(large_down));
+        self.large_up = self.large_up.saturating_add(u16::from(large_up));
         let coupled = large_up && self.after_large_down;
-        self.both = self.both.saturating_add(u32::from(coupled));
+        self.both = self.both.saturating_add(u16::from(coupled));
         self.after_large_down = large_down;
     }
 
@@ -366,32 +386,42 @@ impl Coupling {
     }
 }
 
-/// Up to 16 addresses by 16 bits of each.
-#[derive(Clone, Copy, Debug, Default)]
-struct AddressSet {
-    marks: [u16; MAX_ADDRESSES],
+/// Addresses after the first, by 16 bits of each.
+#[derive(Clone, Debug, Default)]
+struct MoreAddresses {
+    marks: [u16; MAX_ADDRESSES - 1],
     count: u8,
 }
 
-impl AddressSet {
-    fn add(&mut self, addr: IpAddr) {
-        let bits = match addr {
-            IpAddr::V4(addr) => u128::from(addr.to_bits()),
-            IpAddr::V6(addr) => addr.to_bits(),
-        };
-        let mark = (0..8).fold(0x9e37_u16, |mark, word| {
-            let word = u16::try_from((bits >> (word * 16)) & 0xffff).unwrap_or(0);
-            (mark ^ word).wrapping_mul(0x6255).rotate_left(5)
-        });
+impl MoreAddresses {
+    /// Takes one in; gives how many there are.
+    fn add(&mut self, mark: u16) -> u8 {
         let used = usize::from(self.count);
-        if self.marks.iter().take(used).any(|&known| known == mark) {
-            return;
-        }
-        if let Some(free) = self.marks.get_mut(used) {
+        let known = self.marks.iter().take(used).any(|&known| known == mark);
+        if !known && let Some(free) = self.marks.get_mut(used) {
             *free = mark;
             self.count = self.count.saturating_add(1);
         }
+        self.count
     }
+}
+
+/// A figure in 32 bits; beyond their range, the nearest that they have.
+pub(crate) fn narrow(value: f64) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "there is no other way; rounding is meant")]
+    let narrow = value as f32;
+    narrow
+}
+
+/// Bytes that were added up as a fraction: exact below 2^53, and never negative.
+fn whole(bytes: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "there is no other way; the cast saturates"
+    )]
+    let whole = bytes as u64;
+    whole
 }
 
 /// Counts one in a bin; all bins are halved when one is full, so that shares stay.
@@ -401,18 +431,6 @@ fn count_in(bins: &mut [u16], bin: usize) {
     }
     if let Some(count) = bins.get_mut(bin) {
         *count = count.saturating_add(1);
-    }
-}
-
-/// Which of the six orders three values are in; equals count as rising.
-fn ordinal_pattern(a: f64, b: f64, c: f64) -> usize {
-    match (a <= b, b <= c, a <= c) {
-        (true, true, _) => 0,
-        (true, false, true) => 1,
-        (true, false, false) => 2,
-        (false, _, true) => 3,
-        (false, true, false) => 4,
-        (false, false, false) => 5,
     }
 }
 
@@ -446,10 +464,6 @@ fn kim_jo(variation: f64, events: f64) -> f64 {
     if scale == 0.0 { 0.0 } else { (more * variation - less) / scale }
 }
 
-fn same_size(a: f64, b: f64) -> bool {
-    (a - b).abs() <= SAME_SIZE_SHARE * a.max(b) + SAME_SIZE_BYTES
-}
-
 /// Half octaves from 1 s to 2^17.5 s (two days).
 pub(crate) const GAP_BINS: usize = 36;
 
@@ -481,9 +495,8 @@ const REVERSE_RATIO: f64 = 1.5;
 /// Smaller answers are acknowledgements.
 const REVERSE_MIN_BYTES: f64 = 400.0;
 
-/// Sizes that differ by less are the same request.
-const SAME_SIZE_SHARE: f64 = 0.06;
-const SAME_SIZE_BYTES: f64 = 16.0;
+/// More than the rounding of a burst's length, so that none falls into the slot before its own.
+const ROUNDING: Duration = Duration::from_millis(1);
 
 /// Before this many bursts nothing is unusual.
 const MIN_BURSTS_FOR_UNUSUAL: u32 = 8;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use dwell_attribution::{Attribution, Destination, HostRef, Verdict};
 use dwell_packet::Timestamp;
 
-use crate::{Finding, Level, NameLookup, Shape, Visibility};
+use crate::{Finding, FlowFacts, Level, NameLookup, Shape, Visibility};
 
 /// A session's identity: the same for the same host, application, destination and opening time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,6 +30,9 @@ pub struct SessionSummary {
     pub attribution: Arc<Attribution>,
     /// Where to; name, address and port are those of its latest flow.
     pub destination: Destination,
+    /// Whether it stands for all rare destinations of its application together; `destination` is
+    /// then the latest of them, and `addresses` counts destinations.
+    pub together: bool,
     /// Time of its first payload.
     pub first: Timestamp,
     /// Time of its last payload.
@@ -97,6 +100,27 @@ impl SessionEnd {
     }
 }
 
+/// A judgement as it was made, whatever it came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judged {
+    /// When.
+    pub at: Timestamp,
+    /// Which session.
+    pub session: SessionId,
+    /// Whose flow the session has had last.
+    pub facts: Arc<FlowFacts>,
+    /// Whether it stands for all rare destinations of its application together.
+    pub together: bool,
+    /// Score in bits.
+    pub score_bits: f64,
+    /// Whether it was judged without a baseline.
+    pub provisional: bool,
+    /// Whether a finding is open for it, and it would open one now.
+    pub opened: bool,
+    /// Its terms: name, measurement, bits.
+    pub terms: Vec<(&'static str, f64, f64)>,
+}
+
 /// What the detector reports.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -107,4 +131,6 @@ pub enum DetectEvent {
     SessionEnded(Box<SessionSummary>, SessionEnd),
     /// A finding was opened, updated, escalated or closed.
     Finding(Box<Finding>),
+    /// A session was judged; only with [`crate::DetectConfig::trace`].
+    Judged(Box<Judged>),
 }

@@ -28,6 +28,8 @@ pub(crate) struct Tracker {
 pub(crate) struct Flow {
     pub(crate) facts: Arc<FlowFacts>,
     pub(crate) session: Place,
+    /// The session of rare destinations together that it counts for as well.
+    pub(crate) together: Option<Place>,
     /// Whether it counts among the session's flows: it has carried payload.
     pub(crate) counted: bool,
 }
@@ -69,7 +71,7 @@ impl Tracker {
         if self.flows.len() >= self.max_flows && !self.flows.contains_key(&facts.flow_id) {
             return false;
         }
-        self.flows.insert(facts.flow_id, Flow { facts, session, counted: false });
+        self.flows.insert(facts.flow_id, Flow { facts, session, together: None, counted: false });
         true
     }
 
@@ -95,7 +97,7 @@ impl Tracker {
     /// Keeps a new session; the caller makes room first.
     pub(crate) fn insert(&mut self, session: Session) -> Place {
         let id = session.id;
-        let key = session.key.clone();
+        let key = session.key;
         let number = match self.free.pop() {
             Some(number) => number,
             None => {
@@ -119,11 +121,10 @@ impl Tracker {
     }
 
     /// Gives a session another key, under which there must be none.
-    pub(crate) fn rename(&mut self, place: Place, facts: &FlowFacts) {
-        let key = SessionKey::of(facts);
+    pub(crate) fn rename(&mut self, place: Place, key: SessionKey, facts: &Arc<FlowFacts>) {
         let Some(session) = self.session_mut(place) else { return };
-        let old = std::mem::replace(&mut session.key, key.clone());
-        session.attribution = Arc::clone(&facts.attribution);
+        let old = std::mem::replace(&mut session.key, key);
+        session.facts = Arc::clone(facts);
         session.learn(facts);
         session.changed = true;
         self.by_key.remove(&old);
@@ -141,14 +142,13 @@ impl Tracker {
     /// Finds for each session when its oldest open connection opened. The order in which flows are
     /// walked does not matter: a minimum is taken.
     pub(crate) fn note_open_connections(&mut self) {
-        for flow in self.flows.values() {
-            let session = self.sessions.get_mut(flow.session.number).and_then(Option::as_mut);
-            let Some(session) = session.filter(|session| session.id == flow.session.id) else {
-                continue;
-            };
-            let opened = flow.facts.opened;
-            if flow.counted && session.oldest_open.is_none_or(|oldest| opened < oldest) {
-                session.oldest_open = Some(opened);
+        let sessions = &mut self.sessions;
+        for flow in self.flows.values().filter(|flow| flow.counted) {
+            for place in [Some(flow.session), flow.together].into_iter().flatten() {
+                let session = sessions.get_mut(place.number).and_then(Option::as_mut);
+                if let Some(session) = session.filter(|session| session.id == place.id) {
+                    session.oldest_open = session.oldest_open.min(flow.facts.opened);
+                }
             }
         }
     }
@@ -162,7 +162,7 @@ impl Tracker {
             .filter_map(|place| {
                 let session = self.session(place)?;
                 let held = session.effective(now);
-                let kept = session.finding.is_some() || held >= long;
+                let kept = session.has_finding() || held >= long;
                 let over = session.is_over(now, self.idle);
                 (!kept || over).then_some((!over, held, session.last_activity, place.number, place))
             })

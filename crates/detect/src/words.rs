@@ -27,6 +27,17 @@ pub(crate) fn seconds(seconds: f64) -> String {
     }
 }
 
+/// Bytes as a person says them.
+pub(crate) fn bytes(bytes: f64) -> String {
+    let (scaled, unit) = match bytes {
+        1e9.. => (bytes / 1e9, "GB"),
+        1e6.. => (bytes / 1e6, "MB"),
+        1e3.. => (bytes / 1e3, "kB"),
+        _ => (bytes, "B"),
+    };
+    format!("{scaled:.1} {unit}")
+}
+
 /// A share as a percentage.
 pub(crate) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)

@@ -1,22 +1,25 @@
 //! AN0146: unexpected applications that hold long-lived, irregular HTTP(S) sessions.
 //!
-//! A score in bits, the sum of named terms in three parts, judged without a stored baseline: by a
-//! catalogue of how common long sessions to rare places are for each kind of application, by policy,
-//! by what other hosts of the capture do, and by the session's own shape. It knows no words, no life
-//! of findings, and keeps nothing.
+//! A score in bits, the sum of named terms in three parts. With a baseline, what other hosts do is
+//! what is expected (`warm`); without one, a catalogue stands in for it (`cold`); policy and the
+//! session's own shape count in either. It knows no words, no life of findings, and keeps nothing.
+
+mod cold;
+mod warm;
 
 use std::time::Duration;
 
-use dwell_attribution::{Category, Judgement, Outcome, Unexpected, Verdict};
+use dwell_attribution::{Judgement, Outcome, Verdict};
 
-use crate::prevalence::{DestinationClass, Peers};
-use crate::{DetectConfig, NameLookup, Part, Parts, SessionSummary};
+use crate::baseline::Peers;
+use crate::view::View;
+use crate::{DetectConfig, NameLookup, Part, Parts};
 
 /// What is judged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Case<'a> {
     pub(crate) config: &'a DetectConfig,
-    pub(crate) session: &'a SessionSummary,
+    pub(crate) session: &'a View,
     pub(crate) judgement: &'a Judgement,
     pub(crate) peers: &'a Peers,
 }
@@ -27,6 +30,8 @@ pub(crate) struct Score {
     pub(crate) bits: f64,
     pub(crate) parts: Parts,
     pub(crate) terms: Vec<Term>,
+    /// Whether there was no baseline to judge by.
+    pub(crate) provisional: bool,
 }
 
 /// One measurement and its weight; zero for what is only said.
@@ -42,20 +47,27 @@ pub(crate) struct Term {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Feature {
     Application,
+    SessionPrevalence,
     Policy,
     DestinationPrevalence,
     HomeDestination,
+    Propensity,
     NameLookup,
+    FanOut,
     SessionDuration,
     PeerDuration,
     OwnDuration,
+    UserDuration,
     Coverage,
+    ShapeDeviation,
+    Unattended,
     TimerDriven,
     HeavyTailed,
     GapSpread,
     ReversedInteraction,
     CommandResponse,
     UploadShare,
+    BulkDelivery,
 }
 
 impl Feature {
@@ -63,38 +75,53 @@ impl Feature {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Application => "application",
+            Self::SessionPrevalence => "session_prevalence",
             Self::Policy => "policy",
             Self::DestinationPrevalence => "destination_prevalence",
             Self::HomeDestination => "home_destination",
+            Self::Propensity => "propensity",
             Self::NameLookup => "name_lookup",
+            Self::FanOut => "fan_out",
             Self::SessionDuration => "session_duration",
             Self::PeerDuration => "peer_duration",
             Self::OwnDuration => "own_duration",
+            Self::UserDuration => "user_duration",
             Self::Coverage => "coverage",
+            Self::ShapeDeviation => "shape_deviation",
+            Self::Unattended => "unattended",
             Self::TimerDriven => "timer_driven",
             Self::HeavyTailed => "heavy_tailed",
             Self::GapSpread => "gap_spread",
             Self::ReversedInteraction => "reversed_interaction",
             Self::CommandResponse => "command_response",
             Self::UploadShare => "upload_share",
+            Self::BulkDelivery => "bulk_delivery",
         }
     }
 
     pub(crate) const fn part(self) -> Part {
         match self {
             Self::Application
+            | Self::SessionPrevalence
             | Self::Policy
             | Self::DestinationPrevalence
             | Self::HomeDestination
-            | Self::NameLookup => Part::Unexpected,
-            Self::SessionDuration | Self::PeerDuration | Self::OwnDuration => Part::LongLived,
+            | Self::Propensity
+            | Self::NameLookup
+            | Self::FanOut => Part::Unexpected,
+            Self::SessionDuration | Self::PeerDuration | Self::OwnDuration | Self::UserDuration => {
+                Part::LongLived
+            }
             Self::Coverage
+            | Self::ShapeDeviation
+            | Self::Unattended
             | Self::TimerDriven
             | Self::HeavyTailed
             | Self::GapSpread
             | Self::ReversedInteraction
             | Self::CommandResponse
-            | Self::UploadShare => Part::Irregular,
+            | Self::UploadShare
+            | Self::BulkDelivery => Part::Irregular,
         }
     }
 }
@@ -106,8 +133,19 @@ pub(crate) fn score(case: &Case<'_>) -> Option<Score> {
         return None;
     }
     let mut terms = Vec::with_capacity(MAX_TERMS);
-    unexpected(case, &mut terms);
-    long_lived(case, &mut terms);
+    let provisional = match &case.peers.expected {
+        Some(expected) => {
+            warm::terms(case, expected, &mut terms);
+            false
+        }
+        None if case.session.together => return None,
+        None => {
+            cold::terms(case, &mut terms);
+            true
+        }
+    };
+    no_lookup(case, &mut terms);
+    durations(case, &mut terms);
     irregular(case, &mut terms);
     let sum = |part: Part| -> f64 {
         terms.iter().filter(|term| term.feature.part() == part).map(|term| term.bits).sum()
@@ -118,109 +156,35 @@ pub(crate) fn score(case: &Case<'_>) -> Option<Score> {
         irregular: sum(Part::Irregular),
     };
     let bits = parts.unexpected + parts.long_lived + parts.irregular;
-    Some(Score { bits, parts, terms })
+    Some(Score { bits, parts, terms, provisional })
 }
 
 fn may_be_judged(case: &Case<'_>) -> bool {
     let Case { config, session, judgement, .. } = case;
-    let wanted = config.session_duration(&session.attribution.application);
-    let os = session.host.os;
-    let platform = config.platforms.is_empty()
-        || os.is_none_or(|guess| config.platforms.iter().any(|&os| guess.allows(os)));
+    let wanted = config.session_duration(session.application_name());
+    let platform = config.asks_for(&config.platforms, session.host());
     platform
         && session.effective >= wanted
         && session.shape.bursts >= config.min_bursts
-        && session.attribution.outcome != Outcome::Unattributed
+        && session.attribution().outcome != Outcome::Unattributed
+        && (!session.together || session.addresses >= SEVERAL)
         && judgement.verdict != Verdict::Excepted
 }
 
-/// Terms of the first part: the application, and where it goes.
-fn unexpected(case: &Case<'_>, terms: &mut Vec<Term>) {
-    let kind = kind_bits(case);
-    terms.push(term(Feature::Application, kind, kind));
-    terms.extend(policy_bits(case, kind).map(|bits| term(Feature::Policy, bits, bits)));
-    let class_bits = match case.peers.class() {
-        DestinationClass::Rare => 0.0,
-        DestinationClass::Uncommon => -1.0,
-        DestinationClass::Common => -1.5,
-    };
-    let others = f64::from(case.peers.with_destination.unwrap_or(0));
-    terms.push(term(Feature::DestinationPrevalence, others, class_bits));
-    let Peers { with_application, with_pair, .. } = *case.peers;
-    if with_application >= HOME_HOSTS && with_pair.saturating_mul(2) >= with_application {
-        let share = f64::from(with_pair) / f64::from(with_application);
-        terms.push(term(Feature::HomeDestination, share, HOME_BITS));
-    }
-    let nameless = case.session.destination.name.is_none();
+/// An address that nobody looked up, and a hello that names no host.
+fn no_lookup(case: &Case<'_>, terms: &mut Vec<Term>) {
+    let nameless = case.session.destination().name.is_none();
     if nameless && case.session.lookup == NameLookup::Absent {
         terms.push(term(Feature::NameLookup, 1.0, NO_LOOKUP_BITS));
     }
 }
 
-/// How rare a long session to a rare place is for this kind of application, in bits.
-fn kind_bits(case: &Case<'_>) -> f64 {
-    let attribution = &case.session.attribution;
-    match (attribution.outcome, attribution.category) {
-        (Outcome::Unattributed, _) => 2.0,
-        (Outcome::Unknown, _) => UNKNOWN_KIND_BITS,
-        (_, Category::Library) => 5.5,
-        (_, Category::Product | Category::System | Category::Unknown) => 3.0,
-        (_, Category::Browser) => 2.5,
-    }
-}
-
-/// What the policy adds or takes.
-fn policy_bits(case: &Case<'_>, kind: f64) -> Option<f64> {
-    match case.judgement.verdict {
-        Verdict::Expected => Some((EXPECTED_KIND_BITS - kind).min(0.0)),
-        Verdict::ExpectedStack => Some(EXPECTED_STACK_BITS),
-        Verdict::Unexpected(Unexpected::NotListed) => Some(to_unknown(kind)),
-        Verdict::Unexpected(Unexpected::Never) | Verdict::Contradictory => {
-            Some(to_unknown(kind) + 1.0)
-        }
-        _ => None,
-    }
-}
-
-/// What lifts an application of this kind to the weight of an unknown one.
-fn to_unknown(kind: f64) -> f64 {
-    (UNKNOWN_KIND_BITS - kind).max(0.0)
-}
-
-/// Terms of the second part: how long.
-fn long_lived(case: &Case<'_>, terms: &mut Vec<Term>) {
-    let session = case.session;
-    let held = session.effective.as_secs_f64();
-    let octaves = (held / REFERENCE_DURATION.as_secs_f64()).log2();
-    let mut bits = (0.5 * octaves).clamp(0.0, MAX_DURATION_BITS);
-    if session.attribution.long_lived_normal == Some(true) {
-        bits *= 0.5;
-    }
-    let wanted = case.config.session_duration(&session.attribution.application);
-    let expecting = |feature, expected: Duration, bits| Term {
-        expected: Some(expected.as_secs_f64()),
-        ..term(feature, held, bits)
-    };
-    terms.push(expecting(Feature::SessionDuration, wanted, bits));
-    if let Some(longest) = case.peers.longest_elsewhere {
-        terms.push(expecting(Feature::PeerDuration, longest, peer_bits(case, longest)));
-    }
+/// Durations that are said and weigh nothing.
+fn durations(case: &Case<'_>, terms: &mut Vec<Term>) {
+    let held = case.session.effective.as_secs_f64();
     if let Some((longest, _)) = &case.peers.longest_here {
-        terms.push(expecting(Feature::OwnDuration, *longest, 0.0));
-    }
-}
-
-/// The session against the longest that the application holds on other hosts.
-fn peer_bits(case: &Case<'_>, longest: Duration) -> f64 {
-    let held = case.session.effective;
-    if case.peers.with_application < PEER_HOSTS {
-        0.0
-    } else if held >= longest.saturating_mul(PEER_RATIO) {
-        PEER_BITS
-    } else if longest >= held {
-        -PEER_BITS
-    } else {
-        0.0
+        let expected = Some(longest.as_secs_f64());
+        terms.push(Term { expected, ..term(Feature::OwnDuration, held, 0.0) });
     }
 }
 
@@ -241,6 +205,11 @@ fn irregular(case: &Case<'_>, terms: &mut Vec<Term>) {
     let sent = case.session.up_bytes as f64;
     let upload = ((shape.up_share - 0.7) / 0.25).clamp(0.0, 1.0)
         * ((sent + 1.0).log10() - 4.5).clamp(0.0, 1.0);
+    let bulk = ((shape.mean_ln_down - BULK_FROM_LN) / 1.0).clamp(0.0, 1.0)
+        * ((BULK_UP_SHARE - shape.up_share) / BULK_UP_SHARE).clamp(0.0, 1.0);
+    if bulk > 0.0 {
+        terms.push(term(Feature::BulkDelivery, shape.mean_ln_down.exp(), BULK_BITS * bulk));
+    }
     let further = [
         term(Feature::ReversedInteraction, reversed, REVERSE_BITS * often * much),
         term(Feature::CommandResponse, shape.coupling_bits, COUPLING_BITS * coupling),
@@ -263,34 +232,17 @@ fn gap_term(sd_ln_gap: f64) -> Term {
     Term { expected: Some(POISSON_SD_LN), ..term(feature, sd_ln_gap, bits) }
 }
 
-fn term(feature: Feature, value: f64, bits: f64) -> Term {
+pub(crate) fn term(feature: Feature, value: f64, bits: f64) -> Term {
     Term { feature, value, expected: None, bits }
 }
 
 /// Each feature once at most.
-const MAX_TERMS: usize = 15;
+const MAX_TERMS: usize = 20;
 
-const UNKNOWN_KIND_BITS: f64 = 6.0;
-
-/// An expected application weighs no more than this, whatever its kind.
-const EXPECTED_KIND_BITS: f64 = 2.0;
-const EXPECTED_STACK_BITS: f64 = -1.5;
-
-/// The destination that an application is for: at least this many other hosts agree.
-const HOME_HOSTS: u32 = 3;
-const HOME_BITS: f64 = -3.0;
+/// Rare destinations of one application that are judged together from this many on.
+const SEVERAL: u32 = 3;
 
 const NO_LOOKUP_BITS: f64 = 1.5;
-
-/// Duration at which the weight starts, and its most (eight hours): beyond, it would reward the
-/// longest push and agent sessions.
-const REFERENCE_DURATION: Duration = Duration::from_secs(30 * 60);
-const MAX_DURATION_BITS: f64 = 2.0;
-
-/// Other hosts that must have the application before their durations weigh.
-const PEER_HOSTS: u32 = 3;
-const PEER_RATIO: u32 = 4;
-const PEER_BITS: f64 = 0.5;
 
 /// Shorter sessions fill their few slots anyway.
 const COVERAGE_FROM: Duration = Duration::from_secs(3600);
@@ -311,3 +263,8 @@ const POISSON_SD_LN: f64 = 1.283;
 const REVERSE_BITS: f64 = 1.5;
 const COUPLING_BITS: f64 = 0.5;
 const UPLOAD_BITS: f64 = 0.5;
+
+/// A hundred kilobytes at a time and next to nothing sent: films and downloads.
+const BULK_FROM_LN: f64 = 11.5;
+const BULK_UP_SHARE: f64 = 0.03;
+const BULK_BITS: f64 = -2.5;

@@ -1,0 +1,173 @@
+//! The detector to rows and back: what a restart must not lose. Stores nothing.
+
+use std::sync::Arc;
+
+use dwell_attribution::{Attribution, Destination, HostId, HostRef, NameSource};
+use dwell_packet::Timestamp;
+
+use crate::lives::OpenFinding;
+use crate::saved::{Saved, SavedFinding, SavedSession};
+use crate::session::{Session, SessionKey};
+use crate::stats::Statistics;
+use crate::{Detector, FindingId, FlowFacts, SessionId};
+
+impl Detector {
+    /// Rows of everything that was learnt and is open.
+    #[must_use]
+    pub fn snapshot(&self) -> Saved {
+        let mut rows = Saved::default();
+        self.baseline.save(&mut rows);
+        let places = self.tracker.places();
+        let sessions = places.iter().filter_map(|&place| self.tracker.session(place));
+        rows.sessions.extend(sessions.filter_map(session_row));
+        rows.findings.extend(self.lives.remembered());
+        rows
+    }
+
+    /// Rows of what changed since the last call; of everything on the first. Call it every few
+    /// seconds of a running sensor, and store what it gives: a restart then loses no more.
+    ///
+    /// Costs what changed, and a look at each session. Sessions that ended are in
+    /// [`crate::DetectEvent::SessionEnded`]; their rows are to be removed.
+    pub fn take_changes(&mut self) -> Saved {
+        let mut rows = Saved::default();
+        self.baseline.take_changes(&mut rows);
+        for place in self.tracker.places() {
+            let Some(session) = self.tracker.session_mut(place) else { continue };
+            if std::mem::take(&mut session.unsaved) {
+                rows.sessions.extend(session_row(session));
+            }
+        }
+        rows.findings.extend(self.lives.take_unsaved());
+        rows
+    }
+
+    /// Takes rows in: into a new detector, before anything else.
+    ///
+    /// Sessions go on where they stopped; their connections count as closed, for nobody knows
+    /// whether they still are. A finding that was told is not told again.
+    pub fn restore(&mut self, rows: &Saved) {
+        self.baseline.restore(rows);
+        for row in &rows.sessions {
+            self.restore_session(row);
+        }
+        for row in &rows.findings {
+            let marks = &self.baseline.marks;
+            let key = SessionKey {
+                host: marks.host(HostId(row.host)),
+                application: marks.of(&row.application),
+                destination: if row.destination.is_empty() {
+                    crate::mark::Mark::NONE
+                } else {
+                    marks.of(&row.destination)
+                },
+            };
+            self.lives.remember(key, &open_finding(row));
+        }
+        self.lives.take_unsaved();
+    }
+
+    /// Takes in what was learnt alone, without sessions and findings: a baseline to judge by.
+    pub fn learn_from(&mut self, rows: &Saved) {
+        self.baseline.restore(rows);
+    }
+
+    fn restore_session(&mut self, row: &SavedSession) -> Option<()> {
+        let statistics = Statistics::from_bytes(&row.statistics)?;
+        let facts = Arc::new(facts_of(row));
+        let key = SessionKey::of(&facts, &self.baseline.marks);
+        let key = if row.together { key.together() } else { key };
+        if self.tracker.is_full() || self.tracker.find(&key).is_some() {
+            return None;
+        }
+        let mut session = Session::new(key, &facts, row.first);
+        session.resume(row, statistics);
+        row.findings.iter().map(open_finding).for_each(|open| session.put_finding(open));
+        session.unsaved = false;
+        self.tracker.insert(session);
+        Some(())
+    }
+}
+
+impl Session {
+    /// Goes on from what was stored.
+    fn resume(&mut self, row: &SavedSession, statistics: Statistics) {
+        self.id = SessionId(row.id);
+        self.statistics = Some(statistics);
+        self.flows = row.flows;
+        self.last_activity = row.last_activity;
+        self.resume_counts(row.longest, row.attendance);
+    }
+}
+
+fn session_row(session: &Session) -> Option<SavedSession> {
+    let statistics = session.statistics.as_ref()?;
+    let FlowFacts { host, attribution, destination, .. } = &*session.facts;
+    let together = session.key.is_together();
+    let group = if together { Arc::from("") } else { Arc::clone(&destination.group) };
+    let finding = |open: &OpenFinding| open.row((host.id, &attribution.application, &group));
+    Some(SavedSession {
+        id: session.id.0,
+        host: host.id.0,
+        host_addr: host.addr,
+        host_name: host.name.clone(),
+        application: Arc::clone(&attribution.application),
+        outcome: attribution.outcome,
+        category: attribution.category,
+        destination: Arc::clone(&destination.group),
+        name: destination.name.clone(),
+        addr: destination.addr,
+        port: destination.port,
+        together,
+        first: statistics.first(),
+        last_activity: session.last_activity,
+        flows: session.flows,
+        longest: session.longest_connection(Timestamp::ZERO),
+        bytes: statistics.bytes(),
+        attendance: session.attendance(),
+        lookup: session.lookup,
+        visibility: session.visibility,
+        statistics: statistics.to_bytes(),
+        findings: session.findings().iter().map(finding).collect(),
+    })
+}
+
+fn facts_of(row: &SavedSession) -> FlowFacts {
+    let host = HostRef {
+        id: HostId(row.host),
+        name: row.host_name.clone(),
+        ..HostRef::of_address(row.host_addr, row.first)
+    };
+    let source = if row.name.is_some() { NameSource::Sni } else { NameSource::None };
+    FlowFacts {
+        flow_id: 0,
+        host,
+        attribution: Arc::new(Attribution {
+            outcome: row.outcome,
+            application: Arc::clone(&row.application),
+            category: row.category,
+            ..Attribution::unattributed()
+        }),
+        destination: Destination {
+            group: Arc::clone(&row.destination),
+            name: row.name.clone(),
+            addr: row.addr,
+            port: row.port,
+            source,
+        },
+        opened: row.first,
+        visibility: row.visibility,
+        lookup: row.lookup,
+    }
+}
+
+fn open_finding(row: &SavedFinding) -> OpenFinding {
+    OpenFinding {
+        analytic: row.analytic,
+        id: FindingId(Arc::clone(&row.id)),
+        opened_at: row.opened,
+        level: row.level,
+        score_bits: row.score_bits,
+        told_at: row.told,
+    }
+}
