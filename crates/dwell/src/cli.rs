@@ -153,6 +153,11 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_enum, default_value_t = TcpOverlap::First)]
     pub(crate) tcp_overlap: TcpOverlap,
 
+    /// Take copies of a packet that come within 2 ms for packets of their own. Mirror ports that
+    /// span both directions make such copies, which are counted and left out.
+    #[arg(long)]
+    pub(crate) keep_duplicates: bool,
+
     /// Threads to work with; what is written is the same for any number. As many as there are
     /// processors, at most 4, when not given.
     #[arg(long, value_name = "N")]

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use dwell_attribution::telemetry::TelemetryConfig;
@@ -129,7 +130,10 @@ fn engine(args: &ReplayArgs) -> anyhow::Result<Option<Engine>> {
         clocks_behind: args.telemetry_skew.behind,
         ..TelemetryConfig::default()
     };
-    let config = EngineConfig { detect, rules, policy, telemetry, flow, ..EngineConfig::default() };
+    let mut config = EngineConfig { detect, rules, policy, telemetry, flow, ..EngineConfig::default() };
+    if args.keep_duplicates {
+        config.duplicate_window = Duration::ZERO;
+    }
     Ok(Some(Engine::new(config)))
 }
 

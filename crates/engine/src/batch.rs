@@ -68,6 +68,8 @@ pub(crate) struct Parcel {
     link: Option<LinkAddresses>,
     /// Its place among the rare, plus one; zero for none.
     rare: u32,
+    /// A copy of another packet, to be counted only.
+    pub(crate) copy: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -109,7 +111,8 @@ impl Batch {
             self.end_second(second);
         }
         let Some((pdu, lookup)) = &taken.packet else { return };
-        let parcel = self.shared.parcel(pdu, lookup, taken.ordinal, chunk);
+        let mut parcel = self.shared.parcel(pdu, lookup, taken.ordinal, chunk);
+        parcel.copy = taken.copy;
         let number = lookup.share(self.parts.len());
         if let Some(part) = self.parts.get_mut(number) {
             part.parcels.push(parcel);
@@ -157,6 +160,7 @@ impl Shared {
             ip: pdu.ip,
             link: pdu.link,
             rare: self.rare(pdu),
+            copy: false,
         }
     }
 

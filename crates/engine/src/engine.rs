@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dwell_attribution::telemetry::{Observation, TelemetryConfig, TelemetryInput};
 use dwell_attribution::{AppRules, Policy};
@@ -11,6 +12,7 @@ use dwell_packet::{DecodeConfig, DecodeCounters, Frame, Timestamp};
 
 use crate::analytics::Analytics;
 use crate::batch::Batch;
+use crate::duplicates::Duplicates;
 use crate::event::Event;
 use crate::intake::{Intake, Second, Taken};
 use crate::record::{FlowStats, Record, StatsRecord};
@@ -19,6 +21,9 @@ use crate::shard::{Shard, ShardCounters};
 /// Flows are spread over this many shards whatever the number of workers, so that results do not
 /// depend on it.
 const SHARDS: usize = 8;
+
+/// A router takes less to forward a packet, and no sender repeats one so soon.
+const DUPLICATE_WINDOW: Duration = Duration::from_millis(2);
 
 /// Flows that end at once when the capture does: what they leave is handed out before more end.
 const ENDS_AT_ONCE: usize = 4096;
@@ -38,6 +43,9 @@ pub struct EngineConfig {
     pub policy: Arc<Policy>,
     /// Windows and bounds of endpoint telemetry.
     pub telemetry: TelemetryConfig,
+    /// How far apart copies of one packet may be, which mirror ports make; zero takes every packet
+    /// for itself.
+    pub duplicate_window: Duration,
     /// Keys the flow tables' hash: random for live traffic, fixed for a replay.
     pub seed: u64,
 }
@@ -52,6 +60,7 @@ impl Default for EngineConfig {
             rules: AppRules::builtin(),
             policy: Arc::new(Policy::builtin()),
             telemetry: TelemetryConfig::default(),
+            duplicate_window: DUPLICATE_WINDOW,
             seed: 0,
         }
     }
@@ -94,10 +103,11 @@ impl Engine {
         flow.max_flows = flow.max_flows.div_ceil(SHARDS);
         flow.max_reassembly_bytes = flow.max_reassembly_bytes.div_ceil(SHARDS);
         let hasher = FlowHasher::new(config.seed);
+        let duplicates = Duplicates::new(config.duplicate_window, config.seed);
         let shard = || Shard::new(flow.clone(), hasher.clone());
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
-            intake: Intake::new(config.decode, &flow, hasher.clone()),
+            intake: Intake::new(config.decode, &flow, hasher.clone(), duplicates),
             analytics: Analytics::new(config.rules, config.policy, config.detect, config.telemetry),
             batch: Batch::new(SHARDS),
             ending: None,
@@ -239,6 +249,7 @@ impl Engine {
             flows,
             telemetry: self.analytics.telemetry_counters(),
             feeds: self.analytics.feed_counters(),
+            duplicates: self.intake.copies(),
             clock_steps: self.intake.clock_steps(),
         }
     }
@@ -251,13 +262,16 @@ impl Engine {
 
     /// Takes one frame in whose time stamp can be trusted.
     fn process(&mut self, frame: Frame<'_>) {
-        let Taken { second, packet, ordinal } = self.intake.take(frame);
+        let Taken { second, packet, copy, ordinal } = self.intake.take(frame);
         if let Some(second) = second {
             close_epoch(&mut self.shards, &mut self.analytics, second);
         }
         let Some((pdu, lookup)) = packet else { return };
         let number = lookup.share(self.shards.len());
-        if let Some(shard) = self.shards.get_mut(number) {
+        let Some(shard) = self.shards.get_mut(number) else { return };
+        if copy {
+            shard.count_copy(&lookup);
+        } else {
             shard.handle(&pdu, &lookup, ordinal);
         }
     }

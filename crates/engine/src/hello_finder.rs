@@ -1,8 +1,11 @@
 //! Finds ClientHellos and nothing else: the data path without analytics. Keeps no sessions.
 
+use std::time::Duration;
+
 use dwell_flow::{FlowConfig, FlowHasher};
 use dwell_packet::{DecodeConfig, Frame};
 
+use crate::duplicates::Duplicates;
 use crate::hellos::{HelloRow, HelloRows};
 use crate::intake::{Intake, Second, Taken};
 use crate::shard::Shard;
@@ -26,8 +29,10 @@ impl Hellos {
     #[must_use]
     pub fn new() -> Self {
         let (flow, hasher) = (FlowConfig::default(), FlowHasher::new(0));
+        // A copy shows no other hello than the packet: there is nothing to be saved from.
+        let duplicates = Duplicates::new(Duration::ZERO, 0);
         Self {
-            intake: Intake::new(DecodeConfig::default(), &flow, hasher.clone()),
+            intake: Intake::new(DecodeConfig::default(), &flow, hasher.clone(), duplicates),
             shard: Shard::new(flow, hasher),
             rows: HelloRows::new(),
         }
@@ -63,7 +68,7 @@ impl Hellos {
     }
 
     fn process(&mut self, frame: Frame<'_>) {
-        let Taken { second, packet, ordinal } = self.intake.take(frame);
+        let Taken { second, packet, ordinal, .. } = self.intake.take(frame);
         if let Some(second) = second {
             self.shard.advance(second.now, second.ordinal);
         }

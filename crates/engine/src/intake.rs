@@ -6,6 +6,7 @@ use dwell_packet::{DecodeConfig, DecodeCounters, Decoder, Frame, Pdu, Timestamp}
 
 use crate::batch::Batch;
 use crate::clock::{Clock, WaitingFrame};
+use crate::duplicates::Duplicates;
 use crate::scopes::Scopes;
 
 /// Takes frames in, in the order of the capture.
@@ -15,6 +16,7 @@ pub struct Intake {
     clock: Clock,
     scopes: Scopes,
     hasher: FlowHasher,
+    duplicates: Duplicates,
     second: u64,
     ordinal: u64,
 }
@@ -35,14 +37,22 @@ pub(crate) struct Taken<'a> {
     pub(crate) second: Option<Second>,
     /// Its PDU and where its flow is; what is discarded is counted, by reason.
     pub(crate) packet: Option<(Pdu<'a>, Lookup)>,
+    /// Whether it is a copy of a packet that was taken: to be counted, not to be looked at.
+    pub(crate) copy: bool,
     /// Its number in the whole capture.
     pub(crate) ordinal: u64,
 }
 
 impl Intake {
     /// Nothing seen yet. `hasher` finds flows, here and in the shards.
-    pub(crate) fn new(decode: DecodeConfig, flow: &FlowConfig, hasher: FlowHasher) -> Self {
+    pub(crate) fn new(
+        decode: DecodeConfig,
+        flow: &FlowConfig,
+        hasher: FlowHasher,
+        duplicates: Duplicates,
+    ) -> Self {
         Self {
+            duplicates,
             decoder: Decoder::new(decode),
             clock: Clock::default(),
             scopes: Scopes::new(flow.scope),
@@ -90,7 +100,8 @@ impl Intake {
             let lookup = self.hasher.lookup(&pdu.tuple, scope);
             (pdu, lookup)
         });
-        Taken { second, packet, ordinal: self.ordinal }
+        let copy = packet.as_ref().is_some_and(|(pdu, _)| self.duplicates.is_copy(pdu));
+        Taken { second, packet, copy, ordinal: self.ordinal }
     }
 
     /// Moves the clock on by what another clock says; gives a frame that waited, if its time has
@@ -135,6 +146,11 @@ impl Intake {
     /// Steps ahead of the capture's clock by more than an hour that were confirmed.
     pub(crate) const fn clock_steps(&self) -> u64 {
         self.clock.steps_ahead
+    }
+
+    /// Packets that were copies of others.
+    pub(crate) const fn copies(&self) -> u64 {
+        self.duplicates.count
     }
 
     /// What decoding counted so far.

@@ -6,6 +6,7 @@
 mod analytics;
 mod batch;
 mod clock;
+mod duplicates;
 mod engine;
 mod event;
 mod flow_state;

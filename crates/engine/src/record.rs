@@ -160,6 +160,8 @@ pub struct StatsRecord {
     pub telemetry: TelemetryCounters,
     /// What the lines of telemetry came to that the engine was given to read.
     pub feeds: FeedCounters,
+    /// PDUs that were copies of others, made by a mirror port; they are in no flow's figures.
+    pub duplicates: u64,
     /// Steps of the capture's clock by more than an hour.
     pub clock_steps: u64,
 }

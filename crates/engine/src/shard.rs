@@ -163,6 +163,10 @@ impl Shard {
                 self.table.prefetch_payload(&parcel.lookup);
             }
             if let Some(parcel) = parcels.get(place) {
+                if parcel.copy {
+                    self.count_copy(&parcel.lookup);
+                    continue;
+                }
                 let pdu = shared.pdu(parcel, chunk);
                 self.handle(&pdu, &parcel.lookup, parcel.ordinal);
             }
@@ -210,6 +214,11 @@ impl Shard {
         flow.context.progress.0 |= Progress::NAMED;
         let identity = flow.ordinal();
         self.push(pdu.ts, ordinal, identity, EventKind::Process(Arc::new(process)));
+    }
+
+    /// Counts a copy of a packet of its flow, and nothing else: its bytes were looked at.
+    pub fn count_copy(&mut self, lookup: &Lookup) {
+        self.table.count_copy(lookup);
     }
 
     /// Tells of a flow that has its first payload.

@@ -69,6 +69,8 @@ pub struct Quality {
     pub gap_bytes: u64,
     /// Bytes that a peer acknowledged and that were never seen.
     pub acked_unseen_bytes: u64,
+    /// Copies of its packets, made by a mirror port and left out of the figures.
+    pub duplicates: u32,
 }
 
 /// One flow: identity, counters and TCP state, with the owner's `X` beside it.
@@ -288,6 +290,10 @@ impl<X> Flow<X> {
         self.traits.has(Traits::QUIC)
     }
 
+    pub(crate) const fn mark_troubled(&mut self) {
+        self.traits.0 |= Traits::TROUBLED;
+    }
+
     /// Whether packets of both directions were seen.
     #[must_use]
     pub const fn is_two_sided(&self) -> bool {
@@ -380,11 +386,13 @@ impl<X> FlowView<'_, X> {
     #[must_use]
     pub fn quality(&self) -> Quality {
         let one_sided = !self.flow.is_two_sided();
-        if self.flow.tcp_phase().is_none() {
-            return Quality { one_sided, ..Quality::default() };
-        }
         let trouble = self.payload.and_then(|payload| payload.trouble.as_ref());
+        let duplicates = trouble.map_or(0, |trouble| trouble.copies());
+        if self.flow.tcp_phase().is_none() {
+            return Quality { one_sided, duplicates, ..Quality::default() };
+        }
         Quality {
+            duplicates,
             midstream: self.flow.tcp.midstream(),
             one_sided,
             gap_bytes: trouble.map_or(0, |trouble| trouble.missing()),

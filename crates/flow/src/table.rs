@@ -152,6 +152,20 @@ impl<X: Default + Copy> FlowTable<X> {
         }
     }
 
+    /// Counts a copy of a packet, made by a mirror port, for its flow's quality.
+    pub fn count_copy(&mut self, lookup: &Lookup) {
+        let Some(flow) = self.find(lookup).and_then(|place| self.flows.get_mut(place)) else {
+            return;
+        };
+        if flow.payload == NO_PAYLOAD {
+            flow.payload = self.payloads.insert(Payload::default()).unwrap_or(NO_PAYLOAD);
+        }
+        if let Some(payload) = self.payloads.get_mut(flow.payload) {
+            payload.trouble.get_or_insert_default().count_copy();
+            flow.mark_troubled();
+        }
+    }
+
     /// Asks for the memory that a packet's flow will need, some packets ahead of
     /// [`FlowTable::update`]: at a million flows nearly every one is a cache miss.
     #[inline]

@@ -118,9 +118,20 @@ pub(crate) struct Trouble {
     /// A SYN inside a live connection: another connection's, or somebody's lie. The next segment
     /// tells.
     challenge: Option<(Direction, u32)>,
+    /// Copies of packets, made by a mirror port.
+    copies: u32,
 }
 
 impl Trouble {
+    /// Copies of packets that were left out of the figures.
+    pub(crate) const fn copies(&self) -> u32 {
+        self.copies
+    }
+
+    pub(crate) const fn count_copy(&mut self) {
+        self.copies = self.copies.saturating_add(1);
+    }
+
     /// Bytes that were skipped in sequence and never seen, both directions together.
     pub(crate) const fn missing(&self) -> u64 {
         self.sides.forward.missing.saturating_add(self.sides.reverse.missing)

@@ -60,6 +60,8 @@ struct Decode {
     frames: u64,
     tcp_segments: u64,
     udp_datagrams: u64,
+    /// Of the segments and datagrams, those that were copies of others.
+    duplicates: u64,
     discarded: BTreeMap<&'static str, u64>,
     tunnels: BTreeMap<&'static str, u64>,
 }
@@ -115,6 +117,7 @@ pub(crate) fn line<'a>(context: &'a EveContext, record: &StatsRecord) -> Line<'a
                 frames: decode.frames,
                 tcp_segments: decode.tcp_segments,
                 udp_datagrams: decode.udp_datagrams,
+                duplicates: record.duplicates,
                 discarded: discards.map(|(reason, count)| (reason.name(), count)).collect(),
                 tunnels: tunnels.map(|(kind, count)| (kind.name(), count)).collect(),
             },
