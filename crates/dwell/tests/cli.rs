@@ -65,6 +65,33 @@ fn a_replay_twice_gives_the_same_bytes() {
     assert!(run().stdout == run().stdout);
 }
 
+/// However the bytes come, and however many threads take them.
+#[test]
+fn any_number_of_workers_gives_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let stored = capture("demo-office.pcap.gz");
+    let plain = folder.path().join("capture");
+    let mut bytes = Vec::new();
+    let mut reader = flate2::read::GzDecoder::new(fs::File::open(&stored).unwrap());
+    std::io::Read::read_to_end(&mut reader, &mut bytes).unwrap();
+    fs::write(&plain, &bytes).unwrap();
+    let compressed = folder.path().join("capture.zst");
+    fs::write(&compressed, zstd::encode_all(bytes.as_slice(), 1).unwrap()).unwrap();
+    let run = |path: &Path, workers: &str| {
+        let output = dwell(&["replay", "--format", "eve", "--workers", workers, text(path)]);
+        assert!(output.status.success());
+        // The file's name is in every line.
+        stdout(&output).replace(text(path), "capture")
+    };
+    let one = run(&plain, "1");
+    assert!(one.lines().count() > 100);
+    for workers in ["1", "2", "8"] {
+        for path in [&plain, &compressed, &stored] {
+            assert!(run(path, workers) == one, "{workers} workers, {}", path.display());
+        }
+    }
+}
+
 #[test]
 fn standard_input_is_a_capture_too() {
     let path = capture("curl.pcap");

@@ -142,6 +142,68 @@ fn every_frame_twice_gives_every_hello_once() {
     assert_eq!(said(&hellos(&twice)), said(&hellos(&whole)));
 }
 
+/// What a mirror port of both directions delivers.
+#[test]
+fn copies_of_packets_are_counted_and_change_no_figure() {
+    let whole = frames("python-requests.pcap");
+    let twice: Vec<Owned> = whole.iter().flat_map(|frame| [frame.clone(), frame.clone()]).collect();
+    let ends = |frames: &[Owned]| {
+        let mut engine = Engine::new(EngineConfig::default());
+        feed(frames, |frame| engine.handle(frame));
+        engine.finish();
+        let ends: Vec<_> = engine
+            .take_records()
+            .into_iter()
+            .filter_map(|record| match record {
+                Record::Flow(flow) if matches!(flow.moment, Moment::End(_)) => Some(flow.snapshot),
+                _ => None,
+            })
+            .collect();
+        (ends, engine.stats())
+    };
+    let (once, _) = ends(&whole);
+    let (copied, stats) = ends(&twice);
+    assert_eq!(once.len(), copied.len());
+    for (once, copied) in once.iter().zip(&copied) {
+        assert_eq!((once.sent, once.received), (copied.sent, copied.received));
+        assert_eq!(once.timing, copied.timing);
+        assert_eq!(u64::from(copied.quality.duplicates), once.sent.packets + once.received.packets);
+    }
+    let taken = stats.shards.packets + stats.duplicates + stats.decode.discarded_frames();
+    assert_eq!(taken, stats.decode.frames);
+    assert_eq!(stats.duplicates, u64::try_from(whole.len()).unwrap());
+}
+
+#[test]
+fn chunks_of_any_size_give_what_single_frames_give() {
+    let whole = frames("chromium-2.pcap");
+    let expected = format!("{:?}", records(&whole));
+    for size in [1, 7, 64, 100_000] {
+        let mut engine = Engine::new(EngineConfig::default());
+        let mut number = 0;
+        for some in whole.chunks(size) {
+            let bytes: Vec<u8> = some.iter().flat_map(|frame| frame.bytes.clone()).collect();
+            let mut at = 0;
+            let chunk = some.iter().map(|frame| {
+                number += 1;
+                let start = at;
+                at += frame.bytes.len();
+                Frame {
+                    ts: frame.ts,
+                    link_type: LinkType::ETHERNET,
+                    bytes: &bytes[start..at],
+                    wire_len: u32::try_from(frame.bytes.len()).unwrap(),
+                    number,
+                    processes: dwell_packet::Processes::default(),
+                }
+            });
+            engine.handle_chunk(chunk, &bytes);
+        }
+        engine.finish();
+        assert!(format!("{:?}", engine.take_records()) == expected, "chunks of {size}");
+    }
+}
+
 #[test]
 fn any_prefix_of_a_capture_is_counted_and_ended() {
     let whole = frames("curl.pcap");
