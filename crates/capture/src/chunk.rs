@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use dwell_packet::{Frame, Heading, LinkType, Process, Processes, Timestamp};
 
+use crate::mapping::Mapping;
 use crate::record::Record;
 
 /// A chunk is full when it holds this many bytes: few enough to stay in a second-level cache while
 /// they are looked at.
-const MAX_BYTES: usize = 768 << 10;
+pub(crate) const MAX_BYTES: usize = 768 << 10;
 
 /// A chunk is full when it holds this many frames.
 const MAX_FRAMES: usize = 4096;
@@ -17,6 +18,8 @@ const MAX_FRAMES: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Chunk {
     pub(crate) bytes: Vec<u8>,
+    /// In place of `bytes`: a mapped file, in which frames have their places.
+    pub(crate) mapping: Option<Arc<Mapping>>,
     pub(crate) frames: Vec<FrameAt>,
 }
 
@@ -56,7 +59,7 @@ impl Chunk {
         self.frames.iter().map(|at| Frame {
             ts: at.ts,
             link_type: at.link_type,
-            bytes: self.bytes.get(at.start..at.end).unwrap_or_default(),
+            bytes: self.bytes().get(at.start..at.end).unwrap_or_default(),
             wire_len: at.wire_len,
             number: at.number,
             processes: at.processes.as_deref().map(KeptProcesses::borrowed).unwrap_or_default(),
@@ -83,7 +86,7 @@ impl Chunk {
     /// The bytes that every frame stands in.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.mapping.as_ref().map_or(&*self.bytes, |mapping| mapping.bytes())
     }
 
     /// How many frames there are.

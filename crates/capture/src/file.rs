@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dwell_packet::{Frame, LinkType, Processes};
 
-use crate::chunk::Chunk;
+use crate::chunk::{Chunk, MAX_BYTES};
 use crate::compression::{Compression, decompress};
 use crate::error::{CaptureError, Fault, Place};
+use crate::mapping::Mapping;
 use crate::pcap::Pcap;
 use crate::pcapng::Pcapng;
 use crate::record::Record;
@@ -63,6 +64,11 @@ impl FileSource {
             return Err(CaptureError::IsDirectory { path: path.to_owned() });
         }
         let len = metadata.is_file().then_some(metadata.len());
+        if let Some(mapping) = len.and_then(|len| Mapping::of(&file, len))
+            && Format::recognises(mapping.bytes())
+        {
+            return Self::from_window(path.to_owned(), Window::mapped(mapping), len);
+        }
         Self::from_stream(path.to_owned(), Box::new(file), len)
     }
 
@@ -103,7 +109,13 @@ impl FileSource {
             return Err(error);
         }
         self.window.hold(std::mem::take(&mut chunk.bytes));
-        while chunk.has_room(self.window.position()) {
+        chunk.mapping = self.window.mapping().map(Arc::clone);
+        let start = self.window.position();
+        match self.ask_ahead() {
+            Ok(()) => self.warm(start),
+            Err(error) => self.failed = Some(error),
+        }
+        while chunk.has_room(self.window.position() - start) {
             match self.next_record() {
                 Ok(Some(record)) => {
                     self.frames += 1;
@@ -131,11 +143,32 @@ impl FileSource {
         }
     }
 
+    /// Brings the headers of a mapped file's next chunk to the cache.
+    fn warm(&self, start: usize) {
+        let (Some(mapping), Format::Pcap(pcap)) = (self.window.mapping(), &self.format) else {
+            return;
+        };
+        let end = start.saturating_add(MAX_BYTES).min(mapping.bytes().len());
+        pcap.warm(mapping.bytes().get(start..end).unwrap_or_default());
+    }
+
+    /// Brings the next bytes of a mapped file to memory.
+    fn ask_ahead(&mut self) -> Result<(), CaptureError> {
+        let Some(mapping) = self.window.mapping() else { return Ok(()) };
+        let start = self.window.position();
+        let end = start.saturating_add(MAX_BYTES).min(mapping.bytes().len());
+        mapping.ask_for(start, end).map_err(|source| {
+            self.ended = true;
+            CaptureError::Read { path: self.path.clone(), offset: self.window.offset(), source }
+        })
+    }
+
     /// The next record, whole in the window but not taken; `None` at the end, and after an error.
     fn next_record(&mut self) -> Result<Option<Record>, CaptureError> {
         if self.ended {
             return Ok(None);
         }
+        self.ask_ahead()?;
         let found = match &mut self.format {
             Format::Pcap(pcap) => pcap.next(&mut self.window),
             Format::Pcapng(pcapng) => pcapng.next(&mut self.window),
@@ -150,7 +183,10 @@ impl FileSource {
     /// Bytes of the file as stored that were read.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.stored.position.load(Ordering::Relaxed)
+        match self.window.mapping() {
+            Some(_) => self.window.offset(),
+            None => self.stored.position.load(Ordering::Relaxed),
+        }
     }
 
     /// Length of the file as stored, in bytes, where it is known.
@@ -228,6 +264,20 @@ impl FileSource {
         })
     }
 
+    /// A plain file whose bytes are all there.
+    fn from_window(
+        path: PathBuf,
+        mut window: Window,
+        stored_len: Option<u64>,
+    ) -> Result<Self, CaptureError> {
+        let stored = Arc::new(Stored::default());
+        let (compression, start) = (Compression::None, At { place: Place::Header, offset: 0 });
+        let format = Format::open(&mut window)
+            .map_err(|fault| error(&path, fault, compression, start, &stored))?;
+        let (frames, ended, failed) = (0, false, None);
+        Ok(Self { path, window, format, compression, stored, stored_len, frames, ended, failed })
+    }
+
     fn deliver(&mut self, record: Record) -> Frame<'_> {
         self.frames += 1;
         let bytes = self.window.take(record.total);
@@ -254,6 +304,13 @@ impl FileSource {
 }
 
 impl Format {
+    /// Whether a file that starts so is a capture as it stands.
+    fn recognises(bytes: &[u8]) -> bool {
+        bytes
+            .first_chunk()
+            .is_some_and(|magic| Pcap::recognises(*magic) || Pcapng::recognises(*magic))
+    }
+
     fn open(window: &mut Window) -> Result<Self, Fault> {
         let whole = window.fill(4)?;
         let first = window.bytes();

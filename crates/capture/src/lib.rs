@@ -9,9 +9,11 @@ mod error;
 mod file;
 mod filter;
 mod live;
+mod mapping;
 mod pcap;
 mod pcapng;
 mod record;
+mod stripes;
 mod window;
 
 pub use chunk::Chunk;

@@ -4,6 +4,7 @@ use dwell_packet::{LinkType, Timestamp};
 
 use crate::error::{Fault, Place};
 use crate::record::{ByteOrder, MAX_CAPTURED, Record};
+use crate::stripes;
 use crate::window::Window;
 
 /// File header length, in bytes.
@@ -18,6 +19,9 @@ const TRIAL_RECORDS: u32 = 8;
 /// A record may claim this many wire bytes while its dialect is told by trial: more than any
 /// packet has, less than most rubbish.
 const TRIAL_WIRE_BYTES: u32 = 128 * 1024 * 1024;
+
+/// A record that claims more wire bytes is not taken for one where a record's start is guessed.
+const PLAUSIBLE_WIRE_BYTES: u32 = 256 * 1024;
 
 /// The link type in the file header's last field; the bits above say how long the frame check
 /// sequence is.
@@ -148,6 +152,23 @@ impl Pcap {
             processes: [None; 2],
             heading: None,
         }))
+    }
+
+    /// Brings the headers of the records in `bytes` to the cache.
+    pub(crate) fn warm(&self, bytes: &[u8]) {
+        let header_len = RECORD_HEADER + self.extra;
+        stripes::warm(bytes, |at| {
+            if at.len() < header_len {
+                return None;
+            }
+            let header = self.header(at);
+            let captured = usize::try_from(header.captured).ok()?;
+            let plausible = captured > 0
+                && header.captured <= header.wire
+                && header.wire <= PLAUSIBLE_WIRE_BYTES
+                && u64::from(header.fraction).saturating_mul(self.fraction_ns) < 1_000_000_000;
+            plausible.then_some(header_len + captured)
+        });
     }
 
     fn header(&self, bytes: &[u8]) -> RecordHeader {

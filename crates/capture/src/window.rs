@@ -1,6 +1,9 @@
 //! A moving window over a stream of bytes. Knows neither files nor formats.
 
 use std::io::{self, ErrorKind, Read};
+use std::sync::Arc;
+
+use crate::mapping::Mapping;
 
 /// Size of one read. 32 KiB to 1 MiB measure alike; 4 MiB leaves the second-level cache and costs
 /// a third more.
@@ -9,6 +12,8 @@ const READ_BYTES: usize = 256 * 1024;
 /// The bytes of a stream that were read and not yet taken.
 pub(crate) struct Window {
     stream: Box<dyn Read + Send>,
+    /// In place of `stream` and `buffer`: the whole file, where `end` is its length.
+    mapping: Option<Arc<Mapping>>,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -23,10 +28,10 @@ pub(crate) struct Window {
 impl Window {
     /// A window at the start of `stream`.
     pub(crate) fn new(stream: Box<dyn Read + Send>) -> Self {
-        let buffer = vec![0; READ_BYTES];
         Self {
             stream,
-            buffer,
+            mapping: None,
+            buffer: vec![0; READ_BYTES],
             start: 0,
             end: 0,
             offset: 0,
@@ -36,8 +41,25 @@ impl Window {
         }
     }
 
+    /// A window at the start of a mapped file.
+    pub(crate) fn mapped(mapping: Arc<Mapping>) -> Self {
+        let end = mapping.bytes().len();
+        let mut window = Self::new(Box::new(io::empty()));
+        (window.buffer, window.mapping, window.end) = (Vec::new(), Some(mapping), end);
+        window.ended = true;
+        window
+    }
+
+    /// The mapped file, if it is one.
+    pub(crate) const fn mapping(&self) -> Option<&Arc<Mapping>> {
+        self.mapping.as_ref()
+    }
+
     /// Keeps what is taken from now on in place, in `buffer`, until [`Window::release`].
     pub(crate) fn hold(&mut self, mut buffer: Vec<u8>) {
+        if self.mapping.is_some() {
+            return;
+        }
         let rest = self.bytes().len();
         if buffer.len() < rest.max(READ_BYTES) {
             buffer.resize(rest.max(READ_BYTES), 0);
@@ -52,6 +74,9 @@ impl Window {
     /// The buffer with everything taken since [`Window::hold`], and what follows; the window keeps
     /// a copy of the latter.
     pub(crate) fn release(&mut self) -> Vec<u8> {
+        if self.mapping.is_some() {
+            return Vec::new();
+        }
         let rest = self.bytes().to_vec();
         (self.start, self.end, self.held) = (0, rest.len(), false);
         std::mem::replace(&mut self.buffer, rest)
@@ -74,7 +99,12 @@ impl Window {
 
     /// The bytes in the window.
     pub(crate) fn bytes(&self) -> &[u8] {
-        self.buffer.get(self.start..self.end).unwrap_or_default()
+        self.all().get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Everything from the start of the buffer, or of the file.
+    fn all(&self) -> &[u8] {
+        self.mapping.as_ref().map_or(&*self.buffer, |mapping| mapping.bytes())
     }
 
     /// Reads until `len` bytes are in the window; false when the stream ends before.
@@ -87,6 +117,9 @@ impl Window {
     pub(crate) fn fill(&mut self, len: usize) -> io::Result<bool> {
         if self.end - self.start >= len {
             return Ok(true);
+        }
+        if self.mapping.is_some() {
+            return Ok(false);
         }
         if !self.held {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -118,10 +151,9 @@ impl Window {
     /// Takes up to `len` bytes out of the window.
     pub(crate) fn take(&mut self, len: usize) -> &[u8] {
         let end = self.start.saturating_add(len).min(self.end);
-        let taken = self.buffer.get(self.start..end).unwrap_or_default();
-        self.start = end;
-        self.offset += taken.len() as u64;
-        taken
+        let start = std::mem::replace(&mut self.start, end);
+        self.offset += (end - start) as u64;
+        self.all().get(start..end).unwrap_or_default()
     }
 
     /// Drops the next `len` bytes of the stream without keeping them; false when it ends before.
@@ -137,7 +169,7 @@ impl Window {
             let step = usize::try_from(left).unwrap_or(usize::MAX);
             let place = self.start;
             left -= self.take(step).len() as u64;
-            if self.start == self.end {
+            if self.start == self.end && self.mapping.is_none() {
                 // Nobody wants these bytes: the next ones may take their place.
                 (self.start, self.end) = (place, place);
             }

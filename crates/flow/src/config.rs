@@ -68,11 +68,12 @@ pub struct FlowConfig {
 }
 
 impl Default for FlowConfig {
-    /// 1 M flows, 256 MiB of reassembly, updates at 5 m, 15 m, 1 h and then hourly.
+    /// 2 M flows (a third of a gigabyte without payload, a gigabyte with a hello in each, and twice
+    /// that with statistics in each), 256 MiB of reassembly, updates at 5 m, 15 m, 1 h and then hourly.
     fn default() -> Self {
         Self {
             timeouts: Timeouts::default(),
-            max_flows: 1 << 20,
+            max_flows: 1 << 21,
             max_reassembly_bytes: 256 << 20,
             update_ages: [5, 15, 60].map(|minutes| Duration::from_secs(minutes * 60)).to_vec(),
             update_every: Duration::from_secs(3600),

@@ -6,6 +6,7 @@ mod compressed;
 mod damaged;
 #[cfg(test)]
 mod libpcap;
+mod mapped;
 #[cfg(test)]
 mod pcap;
 #[cfg(test)]
