@@ -130,7 +130,7 @@ fn engine(args: &ReplayArgs) -> anyhow::Result<Option<Engine>> {
         clocks_behind: args.telemetry_skew.behind,
         ..TelemetryConfig::default()
     };
-    let mut config = EngineConfig { detect, rules, policy, telemetry, flow, ..EngineConfig::default() };
+    let mut config = EngineConfig { detect, telemetry, flow, ..EngineConfig::with(rules, policy) };
     if args.keep_duplicates {
         config.duplicate_window = Duration::ZERO;
     }

@@ -150,10 +150,8 @@ impl Sensor {
             decode: config.decode(),
             flow: config.flow(),
             detect: config.detect(),
-            rules: materials.rules,
-            policy: materials.policy,
             seed: random_seed(),
-            ..EngineConfig::default()
+            ..EngineConfig::with(materials.rules, materials.policy)
         });
         let (sender, receiver) = crossbeam_channel::bounded(RECORD_BATCHES);
         let packets = packets::Packets::new(

@@ -73,6 +73,20 @@ impl WaitingFrame {
 }
 
 impl Clock {
+    /// Takes the time of a frame in whose time is settled as it stands, as nearly every frame's is;
+    /// false for one that [`Clock::admit`] must see, and nothing is done.
+    #[inline]
+    pub(crate) fn admit_ordinary(&mut self, ts: Timestamp) -> bool {
+        let ordinary = self.waiting.is_none()
+            && ts >= self.now
+            && self.now != Timestamp::ZERO
+            && ts.saturating_since(self.now) <= MAX_STEP;
+        if ordinary {
+            self.now = ts;
+        }
+        ordinary
+    }
+
     /// Takes a frame in; gives a frame that waited, if its time is settled now, and this one unless
     /// it has to wait. Their time stamps are those to go by.
     pub(crate) fn admit<'f>(

@@ -1,10 +1,11 @@
 //! Copies of one packet: a mirror port that spans both directions, or both sides of a router, sends
 //! each twice. Knows the packets of the last moments, no flows.
 
-use std::hash::{BuildHasher as _, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
-use dwell_packet::{Direction, Pdu, Scope, Timestamp, TransportHeader};
+use dwell_flow::Lookup;
+use dwell_packet::{Direction, Pdu, Timestamp, TransportHeader};
 use foldhash::fast::FixedState;
 
 /// Places for packets that may still be copied: at a million packets a second, four milliseconds'.
@@ -16,7 +17,7 @@ const PLACES_U64: u64 = 4096;
 
 /// Bytes of payload that are compared: where a card fills checksums in later, two datagrams of one
 /// length have the same header, but not the same packet number or nonce.
-const PAYLOAD: usize = 32;
+const PAYLOAD: usize = 16;
 
 /// How far apart copies of a packet may be that cannot be told from the next one: without payload
 /// and IP identification, two acknowledgements that say the same are the same.
@@ -48,15 +49,15 @@ impl Duplicates {
 
     /// Whether `pdu` is a copy of a packet that came a moment ago. Never allocates.
     ///
-    /// Everything that routers leave alone is compared: addresses, IP identification, transport
-    /// header with checksum, and the first bytes of payload. A retransmission has another
+    /// What routers leave alone is compared: addresses, IP identification, transport header with
+    /// checksum but for options, and the first bytes of payload. A retransmission has another
     /// identification, or comes later than any copy.
     #[inline]
-    pub(crate) fn is_copy(&mut self, pdu: &Pdu<'_>) -> bool {
+    pub(crate) fn is_copy(&mut self, pdu: &Pdu<'_>, lookup: &Lookup) -> bool {
         if self.recent.is_empty() || pdu.ip.reassembled {
             return false;
         }
-        let hash = self.hash(pdu);
+        let hash = self.hash(pdu, lookup);
         let place = usize::try_from(hash % PLACES_U64).unwrap_or(0);
         let Some((known, ts)) = self.recent.get_mut(place) else { return false };
         let indistinct = pdu.payload_len == 0 && pdu.ip.id == 0;
@@ -68,20 +69,30 @@ impl Duplicates {
         copy
     }
 
-    fn hash(&self, pdu: &Pdu<'_>) -> u64 {
+    #[inline]
+    fn hash(&self, pdu: &Pdu<'_>, lookup: &Lookup) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        let (key, direction) = pdu.tuple.flow_key(Scope::default());
-        key.hash(&mut hasher);
-        hasher.write_u8(u8::from(direction == Direction::Forward));
-        hasher.write_u16(pdu.ip.id);
-        hasher.write_u32(pdu.payload_len);
-        if let TransportHeader::Tcp(tcp) = pdu.header {
-            hasher.write_u32(tcp.seq);
-            hasher.write_u32(tcp.ack);
+        hasher.write_u64(lookup.keyed());
+        let (first, second) = match pdu.header {
+            TransportHeader::Tcp(tcp) => {
+                let numbers = u64::from(tcp.seq) << 32 | u64::from(tcp.ack);
+                let rest = u64::from(tcp.checksum) << 32
+                    | u64::from(tcp.window) << 16
+                    | u64::from(tcp.flags.0);
+                (numbers, rest)
+            }
+            TransportHeader::Udp { checksum } => (0, u64::from(checksum)),
+        };
+        hasher.write_u64(first);
+        hasher.write_u64(second);
+        let reverse = u64::from(lookup.direction == Direction::Reverse);
+        hasher.write_u64(u64::from(pdu.payload_len) << 32 | u64::from(pdu.ip.id) << 8 | reverse);
+        if let Some(start) = pdu.payload.first_chunk::<PAYLOAD>() {
+            let (words, _) = start.as_chunks::<8>();
+            words.iter().for_each(|word| hasher.write_u64(u64::from_le_bytes(*word)));
+        } else {
+            hasher.write(pdu.payload);
         }
-        let header = pdu.segment.len() - pdu.payload.len().min(pdu.segment.len());
-        let until = pdu.segment.len().min(header + PAYLOAD);
-        hasher.write(pdu.segment.get(..until).unwrap_or_default());
         hasher.finish()
     }
 }
@@ -89,7 +100,8 @@ impl Duplicates {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dwell_packet::{DecodeConfig, Decoder, Frame, LinkType, Processes};
+    use dwell_flow::FlowHasher;
+    use dwell_packet::{DecodeConfig, Decoder, Frame, LinkType, Processes, Scope};
     use dwell_packet::{Endpoint, FiveTuple, LinkAddresses, MacAddress, TcpFlags, Transport};
     use dwell_testkit::frame::{IpFields, Segment, tcp_frame, udp_frame};
 
@@ -121,7 +133,9 @@ mod tests {
                 number: 1,
                 processes: Processes::default(),
             };
-            told.push(duplicates.is_copy(&decoder.decode(frame).unwrap()));
+            let pdu = decoder.decode(frame).unwrap();
+            let lookup = FlowHasher::new(1).lookup(&pdu.tuple, Scope::default());
+            told.push(duplicates.is_copy(&pdu, &lookup));
         }
         assert_eq!(told, expected);
     }

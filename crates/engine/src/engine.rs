@@ -53,12 +53,20 @@ pub struct EngineConfig {
 impl Default for EngineConfig {
     /// Built-in rules and policy, default bounds, a fixed seed.
     fn default() -> Self {
+        Self::with(AppRules::builtin(), Arc::new(Policy::builtin()))
+    }
+}
+
+impl EngineConfig {
+    /// These rules and this policy, default bounds, a fixed seed. Reads no built-in rules.
+    #[must_use]
+    pub fn with(rules: AppRules, policy: Arc<Policy>) -> Self {
         Self {
             decode: DecodeConfig::default(),
             flow: FlowConfig::default(),
             detect: DetectConfig::default(),
-            rules: AppRules::builtin(),
-            policy: Arc::new(Policy::builtin()),
+            rules,
+            policy,
             telemetry: TelemetryConfig::default(),
             duplicate_window: DUPLICATE_WINDOW,
             seed: 0,

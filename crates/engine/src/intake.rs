@@ -71,6 +71,10 @@ impl Intake {
     ) {
         batch.clear(bytes.len());
         for frame in frames {
+            if self.clock.admit_ordinary(frame.ts) {
+                batch.put(&self.take(frame), bytes);
+                continue;
+            }
             let (waited, this) = self.admit(frame);
             if let Some(waited) = waited {
                 batch.put(&self.take(waited.frame()), bytes);
@@ -100,7 +104,8 @@ impl Intake {
             let lookup = self.hasher.lookup(&pdu.tuple, scope);
             (pdu, lookup)
         });
-        let copy = packet.as_ref().is_some_and(|(pdu, _)| self.duplicates.is_copy(pdu));
+        let copy =
+            packet.as_ref().is_some_and(|(pdu, lookup)| self.duplicates.is_copy(pdu, lookup));
         Taken { second, packet, copy, ordinal: self.ordinal }
     }
 

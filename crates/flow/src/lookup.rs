@@ -54,6 +54,13 @@ impl FlowHasher {
 }
 
 impl Lookup {
+    /// The whole keyed hash of the flow's key.
+    #[must_use]
+    #[inline]
+    pub fn keyed(&self) -> u64 {
+        u64::from(self.share) << 32 | u64::from(self.hash)
+    }
+
     /// The flow's share of `shares`: the same for both directions.
     #[must_use]
     #[inline]
