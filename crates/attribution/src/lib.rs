@@ -12,7 +12,9 @@ pub mod destination;
 mod evidence;
 mod explain;
 mod host;
+mod hosts;
 mod index;
+mod inventory;
 mod learn;
 mod network;
 pub mod os;
@@ -30,7 +32,9 @@ pub use date::Date;
 pub use destination::{Destination, NameSource};
 pub use evidence::{Evidence, EvidenceLevel, Opening};
 pub use explain::{Explanation, Fate, Step, Tried};
-pub use host::{HostId, HostRef, Hosts, HostsConfig};
+pub use host::{HostId, HostNameSource, HostRef, OsSource, Suspicion};
+pub use hosts::{Hosts, HostsConfig, SharedHosts};
+pub use inventory::{Inventory, InventoryEntry};
 pub use learn::{
     Conflict, FlowLineError, LabelledFlow, Learned, LearnedRule, Learner, Observation,
     ObservationError, Origin, read_flow_line,
@@ -40,3 +44,4 @@ pub use os::{Os, OsGuess};
 pub use policy::{Judgement, Policy, PolicyError, Subject, Unexpected, Verdict};
 pub use rules::AppRules;
 pub use text::{MAX_NAME_BYTES, printable};
+pub use user_agent::system as claimed_system;

@@ -37,6 +37,16 @@ pub struct Visibility {
     pub ech: bool,
     /// It goes through a proxy.
     pub proxied: bool,
+    /// Neither a ClientHello nor an HTTP request was seen.
+    pub no_hello: bool,
+    /// The hello named no server.
+    pub no_sni: bool,
+    /// Its fingerprint is that of a stack which several applications share.
+    pub shared_fingerprint: bool,
+    /// No endpoint telemetry named its process.
+    pub no_telemetry: bool,
+    /// The host's address shows several operating systems: a NAT or a proxy.
+    pub several_systems: bool,
 }
 
 impl Visibility {
@@ -49,6 +59,11 @@ impl Visibility {
             gaps: self.gaps || other.gaps,
             ech: self.ech || other.ech,
             proxied: self.proxied || other.proxied,
+            no_hello: self.no_hello || other.no_hello,
+            no_sni: self.no_sni || other.no_sni,
+            shared_fingerprint: self.shared_fingerprint || other.shared_fingerprint,
+            no_telemetry: self.no_telemetry || other.no_telemetry,
+            several_systems: self.several_systems || other.several_systems,
         }
     }
 
@@ -60,6 +75,11 @@ impl Visibility {
             (self.gaps, "gaps"),
             (self.ech, "ech"),
             (self.proxied, "proxied"),
+            (self.no_hello, "no_hello"),
+            (self.no_sni, "no_sni"),
+            (self.shared_fingerprint, "shared_fingerprint"),
+            (self.no_telemetry, "no_telemetry"),
+            (self.several_systems, "several_systems"),
         ]
         .into_iter()
         .filter_map(|(holds, name)| holds.then_some(name))

@@ -40,6 +40,9 @@ pub(crate) enum Command {
     /// Read captures and tell which application on which host held which session, which of them
     /// are unexpected, long-lived and irregular, and why.
     Replay(ReplayArgs),
+    /// Read captures and tell, host by host, what could not be seen: no hello, ECH, proxies, shared
+    /// fingerprints, no telemetry, and so on.
+    Coverage(CoverageArgs),
     /// Print one row for each TLS, QUIC and DTLS ClientHello: SNI, ALPN, JA3, JA3S, JA4.
     Fingerprint(FingerprintArgs),
     /// Look application rules up, and explain the answer.
@@ -131,6 +134,11 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "[KIND[@ADDRESS,…]:]FILE")]
     pub(crate) telemetry: Vec<crate::telemetry::TelemetrySpec>,
 
+    /// What the site says of its hosts (CSV or JSON: address, mac, name, user, tags). May be given
+    /// again; what comes later counts first.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inventory: Vec<PathBuf>,
+
     /// How long after a flow's last packet telemetry that saw its socket still counts.
     #[arg(long, value_name = "DURATION", value_parser = crate::units::duration, default_value = "1m")]
     pub(crate) telemetry_window: std::time::Duration,
@@ -170,6 +178,39 @@ pub(crate) struct ReplayArgs {
     /// Show no progress bar.
     #[arg(long)]
     pub(crate) no_progress: bool,
+}
+
+/// `dwell coverage`.
+#[derive(Debug, Args)]
+pub(crate) struct CoverageArgs {
+    /// Captures, read as one in the order of their first packets; `-` reads standard input.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// A table for people, or a JSON object for each host and one for all.
+    #[arg(long, value_enum, default_value_t = CoverageFormat::Table)]
+    pub(crate) format: CoverageFormat,
+
+    /// Endpoint telemetry, as for `dwell replay`.
+    #[arg(long, value_name = "[KIND[@ADDRESS,…]:]FILE")]
+    pub(crate) telemetry: Vec<crate::telemetry::TelemetrySpec>,
+
+    /// What the site says of its hosts, as for `dwell replay`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) inventory: Vec<PathBuf>,
+
+    /// Show no progress bar.
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+/// How `dwell coverage` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CoverageFormat {
+    /// One aligned row a host, shares in percent of its flows.
+    Table,
+    /// One JSON object a line.
+    Jsonl,
 }
 
 /// How `dwell replay` writes.

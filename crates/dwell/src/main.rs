@@ -5,9 +5,11 @@ mod check;
 mod cli;
 mod clock;
 mod config;
+mod coverage;
 mod fingerprint;
 mod inputs;
 mod interfaces;
+mod inventory;
 mod log;
 mod replay;
 mod run;
@@ -32,6 +34,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
+        Command::Coverage(args) => coverage::run(args, cli.color),
         Command::Replay(args) => replay::run(args, cli.color),
         Command::Fingerprint(args) => fingerprint::run(args, cli.color),
         Command::Apps(args) => apps::run(args),

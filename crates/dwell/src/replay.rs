@@ -20,8 +20,8 @@ use crate::cli::{Color, FailLevel, FlowKeyScope, ReplayArgs, ReplayFormat, TcpOv
 use crate::inputs::{Inputs, in_time_order};
 use crate::summary::Summary;
 use crate::telemetry::TelemetryFiles;
-use crate::terminal;
 use crate::workers::{self, Output};
+use crate::{inventory, terminal};
 
 /// Lines are written once there are this many bytes of them: what a pipe takes at once.
 const WRITE_AT: usize = 1 << 16;
@@ -134,6 +134,7 @@ fn engine(args: &ReplayArgs) -> anyhow::Result<Option<Engine>> {
     if args.keep_duplicates {
         config.duplicate_window = Duration::ZERO;
     }
+    config.hosts.inventory = Arc::new(inventory::load(&args.inventory)?);
     Ok(Some(Engine::new(config)))
 }
 

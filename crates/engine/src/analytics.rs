@@ -8,11 +8,14 @@ use std::time::Duration;
 use dwell_attribution::telemetry::{
     FeedCounters, Observation, Telemetry, TelemetryConfig, TelemetryCounters, TelemetryInput,
 };
-use dwell_attribution::{AppRules, Attribution, Hosts, HostsConfig, Policy};
+use dwell_attribution::{
+    AppRules, Attribution, Hosts, HostsConfig, MAX_NAME_BYTES, Policy, SharedHosts, claimed_system,
+    printable,
+};
 use dwell_detect::{Burst as SessionBurst, DetectConfig, DetectEvent, Detector, Side};
 use dwell_flow::{Burst, EndReason};
-use dwell_packet::{Direction, FiveTuple, Timestamp};
-use dwell_proto::{Fact, Observed, Sender};
+use dwell_packet::{Direction, FiveTuple, MacAddress, Neighbour, Timestamp};
+use dwell_proto::{Fact, Observed, Sender, dhcp};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -46,14 +49,14 @@ pub struct Analytics {
 
 impl Analytics {
     pub(crate) fn new(
-        rules: AppRules,
-        policy: Arc<Policy>,
+        (rules, policy): (AppRules, Arc<Policy>),
         config: DetectConfig,
+        hosts: HostsConfig,
         telemetry: TelemetryConfig,
     ) -> Self {
         Self {
             rules,
-            hosts: Hosts::new(HostsConfig::default()),
+            hosts: Hosts::new(hosts),
             telemetry: Telemetry::new(telemetry),
             input: None,
             named: HashMap::default(),
@@ -81,6 +84,7 @@ impl Analytics {
     pub fn run(&mut self, batch: &mut Batch) {
         for (place, second) in batch.shared.seconds.iter().enumerate() {
             self.hear(second.now);
+            self.claims(&second.neighbours);
             let events = batch.parts.iter_mut().filter_map(|part| part.events.get_mut(place));
             self.apply_all(events.flat_map(std::mem::take).collect());
             self.advance(second.now);
@@ -143,6 +147,17 @@ impl Analytics {
         self.input = Some(input);
     }
 
+    /// Takes in which machines said where they are.
+    pub(crate) fn claims(&mut self, neighbours: &[Neighbour]) {
+        for neighbour in neighbours {
+            self.hosts.claim(neighbour.ts, neighbour.addr, neighbour.mac);
+        }
+    }
+
+    pub(crate) fn hosts(&self) -> Arc<SharedHosts> {
+        self.hosts.shared()
+    }
+
     pub(crate) const fn telemetry_counters(&self) -> TelemetryCounters {
         self.telemetry.counters()
     }
@@ -166,6 +181,7 @@ impl Analytics {
 
     /// Moves packet time on: sessions are judged.
     pub(crate) fn advance(&mut self, now: Timestamp) {
+        self.hosts.age(now);
         self.detector.advance(now, &mut self.verdicts);
         self.collect_verdicts(now);
     }
@@ -209,10 +225,44 @@ impl Analytics {
             self.learn_names(ts, &at.0, observed.from, message);
             return;
         }
+        if let Fact::Dhcp(message) = &observed.fact {
+            self.learn_lease(ts, message);
+            return;
+        }
         let Some(state) = self.flows.get_mut(&flow) else { return };
+        if let Fact::HttpRequest(request) = &observed.fact
+            && let Some(os) = request.user_agent.as_deref().and_then(claimed_system)
+        {
+            let sender = match observed.from {
+                Sender::Originator => at.0.src.addr,
+                Sender::Responder => at.0.dst.addr,
+            };
+            self.hosts.note_claimed_os(sender, os);
+        }
         state.take(ts, at.1, observed);
         if state.is_settled() {
             self.attribute(ts, flow);
+        }
+    }
+
+    /// Takes in what DHCP says: how a machine calls itself, and which address it gets.
+    fn learn_lease(&mut self, now: Timestamp, message: &dhcp::Message) {
+        let mac = MacAddress(message.client);
+        match message.kind {
+            dhcp::Kind::Discover | dhcp::Kind::Request | dhcp::Kind::Inform => {
+                let name = message.host_name.as_deref();
+                let name = name.map(|name| printable(name, MAX_NAME_BYTES).into());
+                let class = message.vendor_class.as_deref();
+                let os = dwell_attribution::os::from_dhcp(&message.parameters, class);
+                self.hosts.note_dhcp(now, mac, name, os);
+            }
+            dhcp::Kind::Acknowledgement => {
+                let given = [message.your_addr, message.client_addr];
+                if let Some(addr) = given.into_iter().find(|addr| !addr.is_unspecified()) {
+                    self.hosts.lease(now, addr.into(), mac);
+                }
+            }
+            dhcp::Kind::Offer | dhcp::Kind::Release | dhcp::Kind::Other(_) => {}
         }
     }
 

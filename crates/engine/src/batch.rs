@@ -107,8 +107,8 @@ impl Batch {
     /// Takes a packet in, whose bytes stand in `chunk` as a rule.
     #[inline]
     pub(crate) fn put(&mut self, taken: &Taken<'_>, chunk: &[u8]) {
-        if let Some(second) = taken.second {
-            self.end_second(second);
+        if let Some(second) = &taken.second {
+            self.end_second(second.clone());
         }
         let Some((pdu, lookup)) = &taken.packet else { return };
         let mut parcel = self.shared.parcel(pdu, lookup, taken.ordinal, chunk);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dwell_attribution::telemetry::{Observation, TelemetryConfig, TelemetryInput};
-use dwell_attribution::{AppRules, Policy};
+use dwell_attribution::{AppRules, HostsConfig, Policy, SharedHosts};
 use dwell_detect::{DetectConfig, Detector};
 use dwell_flow::{FlowConfig, FlowHasher, FlowId};
 use dwell_packet::{DecodeConfig, DecodeCounters, Frame, Timestamp};
@@ -41,6 +41,8 @@ pub struct EngineConfig {
     pub rules: AppRules,
     /// What is expected where.
     pub policy: Arc<Policy>,
+    /// Hosts and what the site says of them.
+    pub hosts: HostsConfig,
     /// Windows and bounds of endpoint telemetry.
     pub telemetry: TelemetryConfig,
     /// How far apart copies of one packet may be, which mirror ports make; zero takes every packet
@@ -67,6 +69,7 @@ impl EngineConfig {
             detect: DetectConfig::default(),
             rules,
             policy,
+            hosts: HostsConfig::default(),
             telemetry: TelemetryConfig::default(),
             duplicate_window: DUPLICATE_WINDOW,
             seed: 0,
@@ -116,7 +119,12 @@ impl Engine {
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
             intake: Intake::new(config.decode, &flow, hasher.clone(), duplicates),
-            analytics: Analytics::new(config.rules, config.policy, config.detect, config.telemetry),
+            analytics: Analytics::new(
+                (config.rules, config.policy),
+                config.detect,
+                config.hosts,
+                config.telemetry,
+            ),
             batch: Batch::new(SHARDS),
             ending: None,
         }
@@ -183,6 +191,12 @@ impl Engine {
         self.analytics.observe(observation, hosts);
     }
 
+    /// The hosts by address, for other threads to read by key.
+    #[must_use]
+    pub fn hosts(&self) -> Arc<SharedHosts> {
+        self.analytics.hosts()
+    }
+
     /// Asks `input` at every second of packet time for the telemetry that is due, as a replay does.
     pub fn listen_to(&mut self, input: Box<dyn TelemetryInput>) {
         self.analytics.listen_to(input);
@@ -207,7 +221,7 @@ impl Engine {
         let Some(ending) = &mut self.ending else { return false };
         let some = ending.split_off(ending.len().saturating_sub(ENDS_AT_ONCE));
         let more = !ending.is_empty();
-        let Second { now, ordinal } = self.intake.end();
+        let Second { now, ordinal, .. } = self.intake.end();
         for &(_, number, id) in some.iter().rev() {
             if let Some(shard) = self.shards.get_mut(number) {
                 shard.end(id, now, ordinal);
@@ -226,7 +240,8 @@ impl Engine {
             self.process(waited.frame());
         }
         let now = self.intake.now();
-        self.close_epoch(Second { now, ordinal: self.intake.ordinal() });
+        let second = self.intake.second_at(now);
+        self.close_epoch(second);
         let mut open: Vec<(u64, usize, FlowId)> = Vec::new();
         for (number, shard) in self.shards.iter().enumerate() {
             open.extend(shard.open_flows().into_iter().map(|(flow, id)| (flow, number, id)));
@@ -272,7 +287,7 @@ impl Engine {
     fn process(&mut self, frame: Frame<'_>) {
         let Taken { second, packet, copy, ordinal } = self.intake.take(frame);
         if let Some(second) = second {
-            close_epoch(&mut self.shards, &mut self.analytics, second);
+            close_epoch(&mut self.shards, &mut self.analytics, &second);
         }
         let Some((pdu, lookup)) = packet else { return };
         let number = lookup.share(self.shards.len());
@@ -285,7 +300,7 @@ impl Engine {
     }
 
     fn close_epoch(&mut self, second: Second) {
-        close_epoch(&mut self.shards, &mut self.analytics, second);
+        close_epoch(&mut self.shards, &mut self.analytics, &second);
     }
 
     fn merge_events(&mut self) {
@@ -295,11 +310,12 @@ impl Engine {
 
 /// Ends a second of packet time: every shard sees the same clock, and their events go to the
 /// analytics in one order.
-fn close_epoch(shards: &mut [Shard], analytics: &mut Analytics, second: Second) {
+fn close_epoch(shards: &mut [Shard], analytics: &mut Analytics, second: &Second) {
     for shard in &mut *shards {
         shard.advance(second.now, second.ordinal);
     }
     analytics.hear(second.now);
+    analytics.claims(&second.neighbours);
     analytics.apply_all(take_events(shards));
     analytics.advance(second.now);
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use dwell_attribution::telemetry::{FlowView, ProcessFacts};
-use dwell_attribution::{Attribution, Destination, Evidence, HostRef, NameSource, Opening};
+use dwell_attribution::{
+    Attribution, Destination, Evidence, EvidenceLevel, HostRef, NameSource, Opening, OsSource,
+    Outcome,
+};
 use dwell_detect::{FlowFacts, NameLookup, SessionId, Visibility};
 use dwell_flow::{CommunityId, Conflict};
 use dwell_packet::{Endpoint, FiveTuple, Timestamp, Transport};
@@ -370,7 +373,12 @@ impl FlowState {
             user_agent: clue.user_agent.as_deref(),
             alpn: clue.alpn.as_deref(),
             port: self.peer().port,
-            os: self.host.as_ref().and_then(|host| host.os),
+            // What a program claims of its system is no evidence against the program.
+            os: self
+                .host
+                .as_ref()
+                .filter(|host| matches!(host.os_source, Some(OsSource::Syn | OsSource::SynAndDhcp)))
+                .and_then(|host| host.os),
             at: self.opened,
         }
     }
@@ -404,7 +412,30 @@ impl FlowState {
             application: Arc::clone(self.application.as_ref()?),
             destination: self.destination.clone()?,
             session: self.session,
+            visibility: self.visibility(),
         })
+    }
+
+    /// What could not be seen of the flow, apart from its figures.
+    fn visibility(&self) -> Visibility {
+        let clue = &self.clue;
+        let application = self.application.as_deref();
+        let shared = application.is_some_and(|application| {
+            let stack =
+                matches!(application.level, EvidenceLevel::Stack | EvidenceLevel::StackCipher);
+            stack || application.outcome == Outcome::Ambiguous
+        });
+        Visibility {
+            midstream: self.midstream,
+            ech: clue.ech,
+            proxied: clue.proxied.is_some(),
+            no_hello: !self.opening_seen() && self.may_be_web(),
+            no_sni: clue.opening == Opening::Hello && clue.server_name.is_none(),
+            shared_fingerprint: shared,
+            no_telemetry: application.is_none_or(|application| application.process.is_none()),
+            several_systems: self.host.as_ref().is_some_and(|host| host.suspected.is_some()),
+            ..Visibility::default()
+        }
     }
 
     /// What the detector is told.
@@ -421,12 +452,7 @@ impl FlowState {
             attribution: Arc::clone(self.application.as_ref()?),
             destination: self.destination.clone()?,
             opened: self.opened,
-            visibility: Visibility {
-                midstream: self.midstream,
-                ech: self.clue.ech,
-                proxied: self.clue.proxied.is_some(),
-                ..Visibility::default()
-            },
+            visibility: self.visibility(),
             lookup,
         })
     }

@@ -59,7 +59,7 @@ impl Hellos {
         if let Some(waited) = self.intake.last_frame() {
             self.process(waited.frame());
         }
-        let Second { now, ordinal } = self.intake.end();
+        let Second { now, ordinal, .. } = self.intake.end();
         for (_, id) in self.shard.open_flows() {
             self.shard.end(id, now, ordinal);
             self.collect();

@@ -309,7 +309,12 @@ enum Checksums {
 impl DatagramInspection {
     fn new(ports: [u16; 2]) -> Self {
         let dns = ports.iter().any(|port| matches!(port, 53 | 5353 | 5355));
-        let protocol = if dns { DatagramProtocol::Dns } else { DatagramProtocol::Detect };
+        let dhcp = ports.iter().any(|port| matches!(port, 67 | 68));
+        let protocol = match (dns, dhcp) {
+            (true, _) => DatagramProtocol::Dns,
+            (false, true) => DatagramProtocol::Dhcp,
+            (false, false) => DatagramProtocol::Detect,
+        };
         Self {
             inspector: DatagramInspector::new(protocol),
             checksums: PerDirection::default(),

@@ -2,7 +2,7 @@
 //! to be found. Keeps no flows.
 
 use dwell_flow::{FlowConfig, FlowHasher, Lookup};
-use dwell_packet::{DecodeConfig, DecodeCounters, Decoder, Frame, Pdu, Timestamp};
+use dwell_packet::{DecodeConfig, DecodeCounters, Decoder, Frame, Neighbour, Pdu, Timestamp};
 
 use crate::batch::Batch;
 use crate::clock::{Clock, WaitingFrame};
@@ -22,12 +22,14 @@ pub struct Intake {
 }
 
 /// A second of packet time that is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Second {
     /// The capture's clock.
     pub now: Timestamp,
     /// Number of the packet that ended it, in the whole capture.
     pub ordinal: u64,
+    /// Which machines said in it where they are.
+    pub neighbours: Vec<Neighbour>,
 }
 
 /// What one frame brought.
@@ -124,7 +126,7 @@ impl Intake {
             return None;
         }
         self.second = second;
-        Some(Second { now, ordinal: self.ordinal })
+        Some(self.second_at(now))
     }
 
     /// The frame that still waits when the capture ends.
@@ -135,17 +137,17 @@ impl Intake {
     /// The end of the capture: after the last packet.
     pub(crate) fn end(&mut self) -> Second {
         self.ordinal += 1;
-        Second { now: self.clock.now(), ordinal: self.ordinal }
+        self.second_at(self.clock.now())
+    }
+
+    /// The second that ends now.
+    pub(crate) fn second_at(&mut self, now: Timestamp) -> Second {
+        Second { now, ordinal: self.ordinal, neighbours: self.decoder.take_neighbours() }
     }
 
     /// The capture's clock.
     pub(crate) const fn now(&self) -> Timestamp {
         self.clock.now()
-    }
-
-    /// Number of the latest packet.
-    pub(crate) const fn ordinal(&self) -> u64 {
-        self.ordinal
     }
 
     /// Steps ahead of the capture's clock by more than an hour that were confirmed.

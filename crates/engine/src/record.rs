@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dwell_attribution::telemetry::{FeedCounters, TelemetryCounters};
 use dwell_attribution::{Attribution, Destination, HostRef, NameSource};
-use dwell_detect::{Finding, SessionEnd, SessionId, SessionSummary};
+use dwell_detect::{Finding, SessionEnd, SessionId, SessionSummary, Visibility};
 use dwell_flow::{CommunityId, Conflict, EndReason, FlowCounters};
 use dwell_packet::{DecodeCounters, FiveTuple, Timestamp};
 use dwell_proto::{CertificateFacts, ClientHello, HttpRequest, HttpResponse, ServerHello};
@@ -47,6 +47,8 @@ pub struct FlowIdentity {
     pub destination: Destination,
     /// The session that the flow belongs to, once it has one.
     pub session: Option<SessionId>,
+    /// What could not be seen, apart from what the flow's figures say.
+    pub visibility: Visibility,
 }
 
 /// A handshake as far as it was seen.
@@ -117,6 +119,20 @@ pub struct FlowRecord {
     pub migrated_from: Option<u64>,
     /// Copies of the same TCP bytes that differ, the first few.
     pub conflicts: Vec<Conflict>,
+}
+
+impl FlowRecord {
+    /// What could not be seen of the flow, with what its figures say.
+    #[must_use]
+    pub fn visibility(&self) -> Visibility {
+        let quality = self.snapshot.quality;
+        self.identity.visibility.or(Visibility {
+            midstream: quality.midstream,
+            one_sided: quality.one_sided,
+            gaps: quality.gap_bytes > 0,
+            ..Visibility::default()
+        })
+    }
 }
 
 /// What a flow carried between two of its records.

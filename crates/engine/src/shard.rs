@@ -408,7 +408,7 @@ fn os_of_syn<X>(pdu: &Pdu<'_>, flow: &Flow<X>, direction: Direction) -> Option<O
     if !opens || flow.originator() != direction {
         return None;
     }
-    dwell_attribution::os::from_syn(tcp.window, pdu.ip.ttl, tcp.options)
+    dwell_attribution::os::from_syn(tcp.flags, tcp.window, pdu.ip.ttl, tcp.options)
 }
 
 fn add_reassembly(sum: &mut ReassemblyCounters, more: ReassemblyCounters) {

@@ -2,6 +2,7 @@
 //!
 //! Knows the domain types and changes none of them to suit a format.
 
+mod coverage;
 mod escape;
 mod eve;
 mod fingerprint;
@@ -9,6 +10,7 @@ mod json;
 mod metrics;
 mod sink;
 
+pub use coverage::{Coverage, HostCoverage, Seen};
 pub use escape::{MAX_TEXT, clipped, printable};
 pub use eve::{EveContext, SCHEMA_VERSION, append_record, write_record};
 pub use fingerprint::{FingerprintRow, transport};

@@ -1,14 +1,16 @@
 //! The decoder: one frame in, one PDU out. Keeps fragments and counters, no flows.
 
+use std::net::IpAddr;
+
 use crate::config::{DecodeConfig, UdpTunnels};
 use crate::counters::DecodeCounters;
 use crate::defragment::{Defragmenter, Whole};
-use crate::discard::Discard;
+use crate::discard::{Discard, NotIp, OtherTransport};
 use crate::fragment::Fragment;
 use crate::peek::peek;
 use crate::span::Span;
 use crate::walk::{Context, End, Next, Walk};
-use crate::{Frame, Pdu, Process, Processes};
+use crate::{Frame, Neighbour, Pdu, Process, Processes, neighbour};
 
 /// Takes frames in and gives their TCP segments and UDP datagrams out.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct Decoder {
     whole: Option<Whole>,
     /// Owner and effective process of the last frame that had a PKTAP header.
     noted: [Process; 2],
+    /// What frames without a PDU said of the segment.
+    neighbours: Vec<Neighbour>,
     counters: DecodeCounters,
 }
 
@@ -31,6 +35,7 @@ impl Decoder {
             defragmenter: Defragmenter::new(config.defragmentation),
             whole: None,
             noted: Default::default(),
+            neighbours: Vec::new(),
             counters: DecodeCounters::default(),
         }
     }
@@ -61,6 +66,11 @@ impl Decoder {
         self.walk(frame)
     }
 
+    /// Takes what ARP and neighbour discovery said since the last call, the first thousand times.
+    pub fn take_neighbours(&mut self) -> Vec<Neighbour> {
+        std::mem::take(&mut self.neighbours)
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn counters(&self) -> DecodeCounters {
@@ -84,6 +94,10 @@ impl Decoder {
             }
             Err(discard) => Err(discard),
         };
+        if let Err(discard) = &outcome {
+            let room = self.neighbours.len() < MAX_NEIGHBOURS;
+            self.neighbours.extend(neighbour(*discard, &walk).filter(|_| room));
+        }
         if let Ok(pdu) = &mut outcome {
             pdu.processes = processes(&mut self.noted, &walk, frame.processes);
         }
@@ -108,6 +122,22 @@ fn processes<'a>(
         owner: found.owner.is_some().then_some(owner),
         effective: found.effective.is_some().then_some(effective),
         heading: found.heading,
+    }
+}
+
+/// What is kept of the segment between two looks: a flood of ARP says nothing new.
+const MAX_NEIGHBOURS: usize = 1024;
+
+/// What a frame without a PDU says of the segment: the walk stands at what was discarded.
+fn neighbour(discard: Discard, walk: &Walk<'_, '_>) -> Option<Neighbour> {
+    let (ts, message) = (walk.context.ts, walk.rest.bytes());
+    match discard {
+        Discard::NotIp(NotIp::Arp) => neighbour::of_arp(ts, message),
+        Discard::OtherTransport(OtherTransport::Icmp) => {
+            let src = walk.context.ip.map(|ip| ip.src).filter(IpAddr::is_ipv6)?;
+            neighbour::of_icmpv6(ts, src, message)
+        }
+        _ => None,
     }
 }
 

@@ -15,6 +15,7 @@ mod fragment;
 mod frame;
 mod ip;
 mod link;
+mod neighbour;
 mod pdu;
 mod peek;
 mod process;
@@ -32,6 +33,7 @@ pub use decoder::Decoder;
 pub use defragment::FragmentCounters;
 pub use discard::{Discard, FragmentRefusal, Layer, NotIp, OtherTransport};
 pub use frame::{Frame, LinkType};
+pub use neighbour::Neighbour;
 pub use pdu::{
     Encapsulation, IpFacts, LinkAddresses, MAX_VLANS, MacAddress, Pdu, TcpFlags, TcpHeader,
     TransportHeader, Tunnel, TunnelKind,

@@ -3,6 +3,7 @@
 //! Knows how long to look: each datagram costs fuel by its kind, and a flow that shows nothing soon
 //! has none left. It knows neither ports nor time.
 
+use crate::dhcp;
 use crate::dns;
 use crate::dtls::{self, Dtls};
 use crate::facts::{Fact, Observed, Sender};
@@ -18,6 +19,9 @@ pub enum DatagramProtocol {
     /// DNS or mDNS in every datagram, as long as the flow lasts; what is none is looked into as
     /// under `Detect`, so that a port hides nothing.
     Dns,
+    /// DHCP in every datagram, as long as the flow lasts; what is none is looked into as under
+    /// `Detect`.
+    Dhcp,
 }
 
 /// Facts out of the datagrams of one UDP flow, both directions, in the order of the wire.
@@ -59,6 +63,12 @@ impl DatagramInspector {
             facts.push(Observed { from, fact });
             return;
         }
+        if self.protocol == DatagramProtocol::Dhcp
+            && let Some(message) = dhcp::parse(datagram)
+        {
+            facts.push(Observed { from, fact: Fact::Dhcp(Box::new(message)) });
+            return;
+        }
         if *self.fuel(from) == 0 {
             return;
         }
@@ -89,7 +99,7 @@ impl DatagramInspector {
     #[must_use]
     pub const fn wants(&self, from: Sender) -> bool {
         match (self.protocol, from) {
-            (DatagramProtocol::Dns, _) => true,
+            (DatagramProtocol::Dns | DatagramProtocol::Dhcp, _) => true,
             (DatagramProtocol::Detect, Sender::Originator) => self.originator_fuel > 0,
             (DatagramProtocol::Detect, Sender::Responder) => self.responder_fuel > 0,
         }

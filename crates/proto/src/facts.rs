@@ -1,6 +1,6 @@
 //! What the inspectors find out, as plain values.
 
-use crate::dns;
+use crate::{dhcp, dns};
 
 /// Which side of a flow sent some bytes, as far as the caller knows. Only a label: who is the TLS
 /// or HTTP client shows in the facts.
@@ -66,6 +66,8 @@ pub enum Fact {
     },
     /// A DNS query or response.
     Dns(Box<dns::Message>),
+    /// A DHCP message.
+    Dhcp(Box<dhcp::Message>),
     /// Something that a well-behaved peer does not send; counted, and kept as evidence.
     Anomaly(Anomaly),
 }

@@ -9,6 +9,7 @@ mod bytes;
 mod certificate;
 pub mod client_hello;
 mod datagram;
+pub mod dhcp;
 pub mod dns;
 mod dtls;
 mod facts;

@@ -282,6 +282,9 @@ fn session(session: &SessionSummary) -> SessionFields<'_> {
 }
 
 /// Serialises what limits the trust in a session as a list of names.
-fn limits<S: Serializer>(visibility: &Visibility, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn limits<S: Serializer>(
+    visibility: &Visibility,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(visibility.names())
 }

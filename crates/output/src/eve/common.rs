@@ -149,6 +149,21 @@ pub(crate) struct Host<'a> {
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     os: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    os_source: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name_source: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[std::sync::Arc<str>]>::is_empty", serialize_with = "texts")]
+    tags: &'a [std::sync::Arc<str>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspected: Option<&'static str>,
+}
+
+/// Texts as a list.
+fn texts<S: Serializer>(texts: &[std::sync::Arc<str>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(texts.iter().map(|text| &**text))
 }
 
 impl<'a> Host<'a> {
@@ -159,6 +174,11 @@ impl<'a> Host<'a> {
             mac: host.mac.map(Mac),
             name: host.name.as_deref(),
             os: host.os.map(|guess| guess.os.label()),
+            os_source: host.os_source.map(dwell_attribution::OsSource::name),
+            name_source: host.name_source.map(dwell_attribution::HostNameSource::name),
+            owner: host.user.as_deref(),
+            tags: &host.tags,
+            suspected: host.suspected.map(dwell_attribution::Suspicion::name),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `event_type: flow`: cumulative figures, deltas, inter-arrival times, quality.
 
+use dwell_detect::Visibility;
 use dwell_engine::{Delta, FlowRecord, FlowSnapshot, Moment};
 use dwell_flow::{Conflict, InterArrival, TcpPhase, Timing};
 use dwell_packet::Direction;
@@ -71,6 +72,8 @@ struct More<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     conflicts: Vec<ConflictFields<'a>>,
     quality: Quality,
+    #[serde(serialize_with = "super::alert::limits")]
+    visibility: Visibility,
 }
 
 /// Two copies of the same TCP bytes that differ.
@@ -226,6 +229,7 @@ fn more(record: &FlowRecord, base: u64) -> More<'_> {
             ech: record.ech,
             first_hello_seen: record.opening_seen,
         },
+        visibility: record.visibility(),
     }
 }
 
