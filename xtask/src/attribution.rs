@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     }
     let learned_on = options.train.iter().filter_map(|path| last_date(path)).max();
     let date = learned_on.unwrap_or(Date::of(Timestamp::from_nanos(0)));
-    let origin = Origin { date, source: "labelled tuples", prefix: "learned" };
+    let origin = Origin { date, source: "labelled tuples", licence: None, prefix: "learned" };
     let learned = learner.learn(&origin, &AppRules::default());
     let mut text = Vec::new();
     learned.write(&mut text)?;

@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("proto", &[]),
     ("capture", &["packet"]),
     ("flow", &["packet"]),
-    ("attribution", &["packet"]),
+    ("attribution", &["packet", "proto"]),
     ("detect", &["packet", "attribution"]),
     ("engine", &["packet", "proto", "flow", "attribution", "detect"]),
     ("store", &["packet", "attribution", "detect"]),

@@ -223,6 +223,25 @@ impl Index {
         found
     }
 
+    /// Every key of `part` with all its rules, with whatever name.
+    pub(crate) fn by_key(&self, part: Part) -> Vec<(&str, Vec<u32>)> {
+        let mut lists: Map<u32, Vec<u32>> = Map::default();
+        for ((place, _), rules) in &self.pairs {
+            lists.entry(*place).or_default().extend(rules);
+        }
+        let of_part = self.parts.iter().filter(|(key, _)| key.part == part);
+        of_part
+            .map(|(key, place)| {
+                let own = self.part_entry(*place).map_or(&[][..], |entry| &entry.rules);
+                let mut rules = lists.get(place).cloned().unwrap_or_default();
+                rules.extend(own);
+                rules.sort_unstable();
+                rules.dedup();
+                (&*key.key, rules)
+            })
+            .collect()
+    }
+
     fn places(&self, evidence: &Evidence<'_>) -> [Option<u32>; PARTS.len()] {
         PARTS.map(|part| {
             let key = part.of(evidence)?;

@@ -13,10 +13,10 @@ use hashbrown::HashMap;
 use crate::destination::{group_of, host_name, is_public_suffix};
 use crate::index::{PARTS, Part};
 use crate::rule::{is_hex, is_ja4, is_suffix};
+use crate::written::WrittenRule;
 use crate::{AppRules, Date, Evidence};
 
 pub use lines::{FlowLineError, LabelledFlow, read_flow_line};
-pub use write::LearnedRule;
 
 use measure::Precision;
 use table::{LEVELS, Table};
@@ -83,7 +83,7 @@ struct Row {
 #[non_exhaustive]
 pub struct Learned {
     /// The rules, in a fixed order.
-    pub rules: Vec<LearnedRule>,
+    pub rules: Vec<WrittenRule>,
     /// Fingerprints that several applications share, the most flows first.
     pub conflicts: Vec<Conflict>,
     /// How precise each evidence level was on what it was learned from, with the flows' own kind
@@ -113,6 +113,8 @@ pub struct Origin<'a> {
     pub date: Date,
     /// Where they are from, for the rules' `source`.
     pub source: &'a str,
+    /// Licence of that source, if it is not our own.
+    pub licence: Option<&'a str>,
     /// The first word of the rules' identifiers, so that files learned apart can be used together.
     pub prefix: &'a str,
 }

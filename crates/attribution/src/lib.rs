@@ -7,12 +7,14 @@
 mod answer;
 mod app;
 mod config;
+mod conflicts;
 mod date;
 pub mod destination;
 mod evidence;
 mod explain;
 mod host;
 mod hosts;
+mod import;
 mod index;
 mod inventory;
 mod learn;
@@ -25,9 +27,11 @@ mod search;
 pub mod telemetry;
 mod text;
 mod user_agent;
+mod written;
 
 pub use app::{Attribution, Candidate, Category, Contradiction, Outcome};
 pub use config::{LoadError, MappingError};
+pub use conflicts::SharedKey;
 pub use date::Date;
 pub use destination::{Destination, NameSource};
 pub use evidence::{Evidence, EvidenceLevel, Opening};
@@ -35,9 +39,10 @@ pub use explain::{Explanation, Fate, Step, Tried};
 pub use host::{HostId, HostNameSource, HostRef, OsSource, Suspicion};
 pub use hosts::{Hosts, HostsConfig, SharedHosts};
 pub use inventory::{Inventory, InventoryEntry};
+pub use import::{Import, ImportFormat, ImportOptions, import};
 pub use learn::{
-    Conflict, FlowLineError, LabelledFlow, Learned, LearnedRule, Learner, Observation,
-    ObservationError, Origin, read_flow_line,
+    Conflict, FlowLineError, LabelledFlow, Learned, Learner, Observation, ObservationError, Origin,
+    read_flow_line,
 };
 pub use network::{Cidr, CidrError, LocalNetworks};
 pub use os::{Os, OsGuess};
@@ -45,3 +50,4 @@ pub use policy::{Judgement, Policy, PolicyError, Subject, Unexpected, Verdict};
 pub use rules::AppRules;
 pub use text::{MAX_NAME_BYTES, printable};
 pub use user_agent::system as claimed_system;
+pub use written::WrittenRule;

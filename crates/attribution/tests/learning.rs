@@ -31,7 +31,8 @@ fn learn(observations: &[Observation<'_>]) -> Learned {
         learner.observe(observation).unwrap();
     }
     let date = "2026-11-24".parse().unwrap();
-    learner.learn(&Origin { date, source: "test", prefix: "t" }, &AppRules::default())
+    learner
+        .learn(&Origin { date, source: "test", licence: None, prefix: "t" }, &AppRules::default())
 }
 
 /// Through a file's text, as the sensor would read it.
@@ -143,7 +144,7 @@ fn facts_of_known_rules_are_lent_to_learned_ones() {
     let mut learner = Learner::default();
     learner.observe(&seen("slack", CHROMIUM, "corp.example", 9)).unwrap();
     let date = "2026-11-24".parse().unwrap();
-    let origin = Origin { date, source: "test", prefix: "t" };
+    let origin = Origin { date, source: "test", licence: None, prefix: "t" };
     let found =
         ask(&rules(&learner.learn(&origin, &AppRules::builtin())), CHROMIUM, "corp.example");
     assert_eq!(found.family.as_deref(), Some("Slack"));

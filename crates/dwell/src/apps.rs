@@ -1,67 +1,68 @@
-//! `dwell apps`: look rules up, and explain the answer. Learns nothing.
+//! `dwell apps`: rules looked up and explained, imported, learned, compared. The work is in the
+//! libraries.
 
-use std::io::{self, Write};
+pub(crate) mod args;
+mod conflicts;
+mod import;
+mod learn;
+mod lookup;
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use dwell_attribution::{AppRules, Evidence, Opening};
+use dwell_attribution::{AppRules, Date, MappingError};
+use dwell_packet::Timestamp;
 
 use crate::Exit;
-use crate::cli::{AppsArgs, AppsCommand};
+use crate::apps::args::{AppsArgs, AppsCommand};
 
 /// Runs the command.
 ///
 /// # Errors
-/// When rules cannot be read or output cannot be written.
+/// When rules or inputs cannot be read or output cannot be written.
 pub(crate) fn run(args: &AppsArgs) -> anyhow::Result<Exit> {
     match &args.command {
-        AppsCommand::Lookup { ja4, ja3, sni, user_agent, apps } => {
-            let (rules, errors) = if apps.is_empty() {
-                (AppRules::builtin(), Vec::new())
-            } else {
-                AppRules::load(apps).context("application rules")?
-            };
-            for error in &errors {
-                eprintln!("dwell: {error}");
-            }
-            let hello = ja4.is_some() || ja3.is_some() || sni.is_some();
-            let evidence = Evidence {
-                opening: if hello { Opening::Hello } else { Opening::HttpRequest },
-                ja4: ja4.as_deref(),
-                ja3: ja3.as_deref(),
-                server_name: sni.as_deref().map(str::as_bytes),
-                user_agent: user_agent.as_deref().map(str::as_bytes),
-                port: 443,
-                ..Evidence::default()
-            };
-            explain(&mut io::stdout().lock(), &rules, &evidence)?;
-            Ok(if errors.is_empty() { Exit::Success } else { Exit::Configuration })
-        }
+        AppsCommand::Lookup(args) => lookup::run(args),
+        AppsCommand::Import(args) => import::run(args),
+        AppsCommand::Learn(args) => learn::run(args),
+        AppsCommand::Conflicts(args) => conflicts::run(args),
     }
 }
 
-fn explain(out: &mut impl Write, rules: &AppRules, evidence: &Evidence<'_>) -> io::Result<()> {
-    let answer = rules.attribute(evidence);
-    writeln!(out, "application  {} ({})", answer.application, answer.outcome.name())?;
-    writeln!(out, "category     {}", answer.category.name())?;
-    if let Some(stack) = &answer.stack {
-        writeln!(out, "stack        {stack}")?;
+/// The rules of `paths`, or those that ship; what was refused in them goes to standard error.
+fn rules(paths: &[PathBuf]) -> anyhow::Result<(AppRules, Exit)> {
+    if paths.is_empty() {
+        return Ok((AppRules::builtin(), Exit::Success));
     }
-    writeln!(out, "evidence     {}, confidence {:.2}", answer.level.name(), answer.confidence)?;
-    if let Some(rule) = &answer.rule {
-        writeln!(out, "rule         {rule}")?;
+    let (rules, errors) = AppRules::load(paths).context("application rules")?;
+    report(&errors);
+    Ok((rules, if errors.is_empty() { Exit::Success } else { Exit::Configuration }))
+}
+
+/// Tells refused entries on standard error.
+fn report(errors: &[MappingError]) {
+    for error in errors {
+        eprintln!("dwell: {error}");
     }
-    for candidate in &answer.candidates {
-        writeln!(
-            out,
-            "candidate    {} by {} ({}, confidence {:.2})",
-            candidate.application,
-            candidate.rule,
-            candidate.level.name(),
-            candidate.confidence,
-        )?;
-    }
-    for contradiction in &answer.contradictions {
-        writeln!(out, "contradicts  {contradiction}")?;
-    }
-    Ok(())
+}
+
+/// The day on which the command runs.
+#[expect(clippy::disallowed_methods, reason = "a person asks now; the libraries get a value")]
+pub(crate) fn today() -> Date {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Date::of(Timestamp::from_nanos(0).saturating_add(since.unwrap_or_default()))
+}
+
+/// The file to write into, or standard output.
+fn output(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
+    Ok(match path {
+        Some(path) => {
+            let file =
+                File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+            Box::new(BufWriter::new(file))
+        }
+        None => Box::new(BufWriter::new(io::stdout().lock())),
+    })
 }

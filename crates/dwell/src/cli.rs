@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::apps::args::AppsArgs;
+
 /// What was typed.
 #[derive(Debug, Parser)]
 #[command(
@@ -45,7 +47,7 @@ pub(crate) enum Command {
     Coverage(CoverageArgs),
     /// Print one row for each TLS, QUIC and DTLS ClientHello: SNI, ALPN, JA3, JA3S, JA4.
     Fingerprint(FingerprintArgs),
-    /// Look application rules up, and explain the answer.
+    /// Application rules: look up and explain, import, learn, compare.
     Apps(AppsArgs),
     /// Capture interfaces, judge sessions while they run, serve metrics, write records.
     Run(RunArgs),
@@ -274,34 +276,4 @@ pub(crate) enum FingerprintFormat {
     Table,
     /// One JSON object a line.
     Jsonl,
-}
-
-/// `dwell apps`.
-#[derive(Debug, Args)]
-pub(crate) struct AppsArgs {
-    #[command(subcommand)]
-    pub(crate) command: AppsCommand,
-}
-
-/// What to do with application rules.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AppsCommand {
-    /// Say which application the evidence names, and by which rule.
-    Lookup {
-        /// JA4 of the ClientHello.
-        #[arg(long)]
-        ja4: Option<String>,
-        /// JA3 of the ClientHello.
-        #[arg(long)]
-        ja3: Option<String>,
-        /// Server name.
-        #[arg(long)]
-        sni: Option<String>,
-        /// HTTP User-Agent.
-        #[arg(long)]
-        user_agent: Option<String>,
-        /// Application rules in place of the built-in ones.
-        #[arg(long, value_name = "PATH")]
-        apps: Vec<PathBuf>,
-    },
 }

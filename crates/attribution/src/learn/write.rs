@@ -3,62 +3,20 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use hashbrown::HashMap;
-use serde::Serialize;
-
 use super::measure::Precision;
 use super::table::{Key, Level, Share, Table, best};
 use super::{Learned, Origin, Texts};
+use crate::AppRules;
 use crate::index::Part;
 use crate::search::MIN_CONFIDENCE;
-use crate::{AppRules, Category};
-
-/// A rule that was learned, as [`AppRules`] reads it back from a file.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct LearnedRule {
-    /// Identifier.
-    pub id: String,
-    /// The application.
-    pub application: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    family: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    vendor: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    category: Option<&'static str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    ja4: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    stable: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    ja3: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    cipher: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    extensions: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    sni: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    long_lived_normal: Option<bool>,
-    /// Precision measured for keys like these, 0 to 1 (dimensionless).
-    pub confidence: f64,
-    /// Flows behind it.
-    pub flows: u64,
-    date: String,
-    source: String,
-}
+use crate::written::{Facts, WrittenRule};
 
 impl Learned {
     /// Writes the rules as a mapping file.
     ///
     /// # Errors
     /// When `out` cannot be written.
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        #[derive(Serialize)]
-        struct One<'r> {
-            rule: [&'r LearnedRule; 1],
-        }
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "# Learned from {} labelled flows of {} kinds. Confidence is the precision measured \
@@ -70,8 +28,7 @@ impl Learned {
             writeln!(out, "#   {level}: {precision:.3} on {kinds} kinds")?;
         }
         for rule in &self.rules {
-            let text = toml::to_string(&One { rule: [rule] }).map_err(io::Error::other)?;
-            write!(out, "\n{text}")?;
+            rule.write(out)?;
         }
         Ok(())
     }
@@ -122,79 +79,45 @@ impl Groups {
     }
 
     /// The rules, in the order of levels, fingerprints and names.
-    pub(super) fn rules(self, origin: &Origin<'_>, known: &AppRules) -> Vec<LearnedRule> {
+    pub(super) fn rules(self, origin: &Origin<'_>, known: &AppRules) -> Vec<WrittenRule> {
         let facts = Facts::new(known);
         let mut rules = Vec::with_capacity(self.groups.len());
         for ((_, part, application, hundredths), mut group) in self.groups {
             group.keys.sort_unstable();
             let level = group.level.name().replace('+', "-");
-            let mut rule = LearnedRule {
+            let mut rule = WrittenRule {
                 id: format!("{}-{level}-{:05}", origin.prefix, rules.len()),
-                family: None,
-                vendor: None,
-                category: None,
-                ja4: Vec::new(),
-                stable: Vec::new(),
-                ja3: Vec::new(),
-                cipher: Vec::new(),
-                extensions: Vec::new(),
-                sni: Vec::new(),
-                long_lived_normal: None,
                 confidence: f64::from(hundredths.0) / 100.0,
-                flows: group.flows,
-                date: origin.date.to_string(),
+                flows: Some(group.flows),
+                date: Some(origin.date.to_string()),
                 source: origin.source.to_owned(),
+                licence: origin.licence.map(str::to_owned),
                 application,
+                ..WrittenRule::default()
             };
             facts.lend(&mut rule);
-            rule.put_keys(group, part);
+            put_keys(&mut rule, group, part);
             rules.push(rule);
         }
         rules
     }
 }
 
-impl LearnedRule {
-    fn put_keys(&mut self, group: Group, part: String) {
-        let Level { part: kind, destination } = group.level;
-        let parts = if destination {
-            self.sni = group.keys;
-            vec![part]
-        } else {
-            group.keys
-        };
-        match kind {
-            Some(Part::Ja4 | Part::Prefix) => self.ja4 = parts,
-            Some(Part::Stable) => self.stable = parts,
-            Some(Part::Ja3) => self.ja3 = parts,
-            Some(Part::Cipher) => self.cipher = parts,
-            Some(Part::Extensions) => self.extensions = parts,
-            None => {}
-        }
-    }
-}
-
-/// What rules that are there say of applications, to be lent to learned ones.
-struct Facts<'k> {
-    by_name: HashMap<String, &'k crate::search::Known, foldhash::fast::RandomState>,
-}
-
-impl<'k> Facts<'k> {
-    fn new(known: &'k AppRules) -> Self {
-        let mut by_name = HashMap::default();
-        for rule in &known.rules {
-            by_name.entry(rule.application.to_ascii_lowercase()).or_insert(rule);
-        }
-        Self { by_name }
-    }
-
-    fn lend(&self, rule: &mut LearnedRule) {
-        let Some(known) = self.by_name.get(&rule.application.to_ascii_lowercase()) else { return };
-        rule.family = known.family.as_ref().map(ToString::to_string);
-        rule.vendor = known.vendor.as_ref().map(ToString::to_string);
-        rule.long_lived_normal = known.rule.long_lived_normal;
-        let category = known.rule.category;
-        rule.category = (category != Category::Unknown).then(|| category.name());
+fn put_keys(rule: &mut WrittenRule, group: Group, part: String) {
+    let Level { part: kind, destination } = group.level;
+    let parts = if destination {
+        rule.sni = group.keys;
+        vec![part]
+    } else {
+        group.keys
+    };
+    match kind {
+        Some(Part::Ja4 | Part::Prefix) => rule.ja4 = parts,
+        Some(Part::Stable) => rule.stable = parts,
+        Some(Part::Ja3) => rule.ja3 = parts,
+        Some(Part::Cipher) => rule.cipher = parts,
+        Some(Part::Extensions) => rule.extensions = parts,
+        None => {}
     }
 }
 
