@@ -187,6 +187,19 @@ pub enum Contradiction {
     },
 }
 
+impl Contradiction {
+    /// The kind of contradiction, in rule identifiers.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::StackOs { .. } => "stack_os",
+            Self::UserAgentStack { .. } => "user_agent_stack",
+            Self::UserAgentOs { .. } => "user_agent_os",
+            Self::Process { .. } => "process",
+        }
+    }
+}
+
 impl fmt::Display for Contradiction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -46,7 +46,10 @@ pub use learn::{
 };
 pub use network::{Cidr, CidrError, LocalNetworks};
 pub use os::{Os, OsGuess};
-pub use policy::{Judgement, Policy, PolicyError, Subject, Unexpected, Verdict};
+pub use policy::{
+    Judgement, Policy, PolicyError, PolicyExplanation, PolicyStep, Program, Subject, Unexpected,
+    Verdict,
+};
 pub use rules::AppRules;
 pub use text::{MAX_NAME_BYTES, printable};
 pub use user_agent::system as claimed_system;

@@ -1,5 +1,11 @@
 //! Which applications are expected on which hosts. Knows nothing of sessions or behaviour.
 
+mod exception;
+mod explain;
+mod group;
+mod inventory;
+mod known;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,15 +13,25 @@ use dwell_packet::Timestamp;
 use serde::Deserialize;
 
 use crate::config::{MappingError, Source, read_file};
-use crate::destination::is_under;
-use crate::{Attribution, Category, Cidr, Date, Destination, HostRef, LoadError, Os, Outcome};
+use crate::{Attribution, Cidr, Destination, HostRef, LoadError, Outcome};
+
+pub use explain::{PolicyExplanation, PolicyStep};
+
+use exception::Exception;
+use group::HostGroup;
+use inventory::{Export, Inventory};
+use known::KnownDestinations;
 
 /// What is expected where: host groups, what they may and must never run, and dated exceptions.
 #[derive(Debug)]
 pub struct Policy {
     defaults: Defaults,
+    tags: Vec<Tag>,
     groups: Vec<HostGroup>,
     exceptions: Vec<Exception>,
+    known: Vec<KnownDestinations>,
+    inventory: Inventory,
+    refused: Vec<MappingError>,
 }
 
 /// What is judged: an application on a host, towards a destination, at a time.
@@ -29,6 +45,17 @@ pub struct Subject<'a> {
     pub destination: &'a Destination,
     /// When.
     pub at: Timestamp,
+}
+
+/// What endpoint telemetry says of the program; nothing if there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Program<'a> {
+    /// Path of its executable.
+    pub path: Option<&'a str>,
+    /// Team that signed it.
+    pub team: Option<&'a str>,
+    /// Its bundle's identifier.
+    pub bundle: Option<&'a str>,
 }
 
 /// What the policy says, and which of its rules says so.
@@ -83,14 +110,14 @@ impl Verdict {
     }
 }
 
-/// Why a policy cannot be used.
+/// Why a policy cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PolicyError {
     /// The file cannot be read.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// An entry is refused: a policy is used whole or not at all.
+    /// It is no TOML, or of another version.
     #[error("{0}")]
     Entry(MappingError),
 }
@@ -106,125 +133,277 @@ impl Policy {
     /// A policy without any opinion.
     #[must_use]
     pub fn without_opinion() -> Self {
-        Self { defaults: Defaults::default(), groups: Vec::new(), exceptions: Vec::new() }
+        Self {
+            defaults: Defaults::default(),
+            tags: Vec::new(),
+            groups: Vec::new(),
+            exceptions: Vec::new(),
+            known: Vec::new(),
+            inventory: Inventory::default(),
+            refused: Vec::new(),
+        }
     }
 
-    /// The policy of a file.
+    /// The policy of a file, with the exports of approved software that it names; their paths count
+    /// from its folder. What is refused of it is kept out: see [`Policy::refused`].
     ///
     /// # Errors
-    /// A file that cannot be read, an unknown key, a value of the wrong type, a group that
-    /// inherits from itself or from nobody, an exception without owner, reason or end.
+    /// A file that cannot be read, that is no TOML, or of another version.
     pub fn load(path: &Path) -> Result<Self, PolicyError> {
         let text = read_file(path)?;
-        Self::from_text(&path.display().to_string(), &text)
+        let base = path.parent().unwrap_or(Path::new(""));
+        Self::read(Source { file: &path.display().to_string(), text: &text }, Some(base))
     }
 
-    /// The policy of a text, with the name it goes by in errors.
+    /// The policy of a text, with the name it goes by in errors. Exports that it names are not
+    /// read.
     ///
     /// # Errors
-    /// As for [`Policy::load`].
+    /// A text that is no TOML, or of another version.
     pub fn from_text(file: &str, text: &str) -> Result<Self, PolicyError> {
-        let source = Source { file, text };
-        let mut policy = Self::without_opinion();
-        for (key, value) in source.entries().map_err(PolicyError::Entry)? {
-            let span = value.span();
-            let fault = |message: String| {
-                let key = Some(key.clone());
-                PolicyError::Entry(MappingError { key, ..source.error(&span, message) })
-            };
-            match key.as_str() {
-                "version" => match source.read::<u32>(value).map_err(PolicyError::Entry)? {
-                    VERSION => {}
-                    other => {
-                        return Err(fault(format!("version {VERSION} is needed, not {other}")));
-                    }
-                },
-                "defaults" => policy.defaults = source.read(value).map_err(PolicyError::Entry)?,
-                "host_group" => policy.groups = read_tables(source, &key, value)?,
-                "exception" => policy.exceptions = read_tables(source, &key, value)?,
-                _ => {
-                    let known = "expected version, defaults, [[host_group]] or [[exception]]";
-                    return Err(fault(format!("unknown key, {known}")));
-                }
-            }
-        }
-        policy.inherit().map_err(|(group, message)| {
-            let at = text.find(&format!("\"{group}\"")).unwrap_or(0);
-            PolicyError::Entry(source.error(&(at..at), message))
-        })?;
-        Ok(policy)
+        Self::read(Source { file, text }, None)
+    }
+
+    /// The entries that were refused: unknown keys, values of the wrong type, groups that inherit
+    /// from nobody, lines of exports. The rest of the policy is in force.
+    #[must_use]
+    pub fn refused(&self) -> &[MappingError] {
+        &self.refused
+    }
+
+    /// How many host groups, exceptions and names of approved software are in force.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize, usize) {
+        (self.groups.len(), self.exceptions.len(), self.inventory.names())
     }
 
     /// What the policy says of `subject`. Exceptions come first, then the never-list, then
-    /// contradictions, then the expected list.
+    /// contradictions, then approved software and the expected list.
     #[must_use]
     pub fn judge(&self, subject: &Subject<'_>) -> Judgement {
-        let group = self.groups.iter().find(|group| group.holds(subject.host));
-        let group_name = group.map(|group| Arc::from(group.name.as_str()));
+        self.decide(subject, &mut |_, _| {})
+    }
+
+    /// What the policy says of `subject`, and each step on the way there.
+    #[must_use]
+    pub fn explain(&self, subject: &Subject<'_>) -> PolicyExplanation {
+        let mut steps = Vec::new();
+        let judgement = self.decide(subject, &mut |rule, outcome| {
+            steps.push(PolicyStep { rule: rule.to_owned(), outcome: outcome.to_owned() });
+        });
+        PolicyExplanation { judgement, steps }
+    }
+
+    /// The one place that judges; `tell` hears of each rule looked at and what came of it.
+    fn decide(&self, subject: &Subject<'_>, tell: &mut dyn FnMut(&str, &str)) -> Judgement {
+        let attribution = subject.attribution;
+        let program = Program::of(attribution);
+        let group = self.group_of(subject.host, tell);
+        let name = group.map(|group| Arc::from(group.name.as_str()));
         let judgement = |verdict, rule: Option<String>| Judgement {
             verdict,
             rule: rule.map(Arc::from),
-            group: group_name.clone(),
+            group: name.clone(),
         };
-        let allows = |exception: &&Exception| exception.allows(subject, group_name.as_deref());
-        if let Some(exception) = self.exceptions.iter().find(allows) {
-            return judgement(Verdict::Excepted, Some(exception.id.clone()));
+        for exception in &self.exceptions {
+            match exception.allows(subject, name.as_deref()) {
+                Ok(()) => {
+                    tell(&exception.id, &format!("allows it {}", exception.grounds()));
+                    return judgement(Verdict::Excepted, Some(exception.id.clone()));
+                }
+                Err(why) => tell(&exception.id, &why),
+            }
         }
-        if subject.attribution.outcome == Outcome::Unattributed {
+        if attribution.outcome == Outcome::Unattributed {
+            tell("application", "the opening was not seen");
             return judgement(Verdict::Unknown, None);
         }
-        let Some(group) = group else { return judgement(without_group(subject), None) };
-        if let Some(entry) = group.never.iter().find(|entry| entry.fits(subject.attribution)) {
+        let never =
+            group.and_then(|g| g.never.iter().find(|entry| entry.fits(attribution, &program)));
+        if let (Some(group), Some(entry)) = (group, never) {
             let rule = format!("{}/never/{}", group.name, entry.text());
+            tell(&rule, "speaks against it");
             return judgement(Verdict::Unexpected(Unexpected::Never), Some(rule));
         }
-        if !subject.attribution.contradictions.is_empty() {
-            return judgement(Verdict::Contradictory, None);
+        if let Some(rule) = self.contradiction(subject, tell) {
+            return judgement(Verdict::Contradictory, Some(rule));
         }
-        let (verdict, key) = group.expected.find(subject.attribution, self.defaults.expected_mass);
-        match verdict {
-            Some(verdict) => judgement(verdict, Some(format!("{}/expected/{key}", group.name))),
-            None => self.unlisted(group, subject.attribution, &judgement),
+        if let Some(software) = self.inventory.approves(subject.host, attribution, &program) {
+            let rule = format!("inventory/{software}");
+            tell(&rule, "is approved software");
+            return judgement(Verdict::Expected, Some(rule));
         }
+        let Some(group) = group else {
+            tell("host groups", "none holds the host");
+            return judgement(Verdict::Unknown, None);
+        };
+        let (verdict, rule) = self.by_group(group, attribution, &program, tell);
+        judgement(verdict, rule)
     }
 
-    fn unlisted(
+    /// The group with the most conditions that holds the host.
+    fn group_of(&self, host: &HostRef, tell: &mut dyn FnMut(&str, &str)) -> Option<&HostGroup> {
+        let tagged =
+            self.tags.iter().filter(|tag| tag.hosts.iter().any(|text| names_host(text, host)));
+        let tags: Vec<&str> = tagged.map(|tag| tag.name.as_str()).collect();
+        self.groups.iter().find(|group| match group.holds(host, &tags) {
+            Ok(()) => {
+                tell(&group.name, "holds the host");
+                true
+            }
+            Err(why) => {
+                tell(&group.name, &format!("does not hold the host: {why}"));
+                false
+            }
+        })
+    }
+
+    /// The rule that the evidence contradicts, if any.
+    fn contradiction(
+        &self,
+        subject: &Subject<'_>,
+        tell: &mut dyn FnMut(&str, &str),
+    ) -> Option<String> {
+        if let Some(found) = subject.attribution.contradictions.first() {
+            let rule = format!("contradiction/{}", found.name());
+            tell(&rule, &found.to_string());
+            return Some(rule);
+        }
+        let odd = self.known.iter().find(|known| known.contradicts(subject))?;
+        let rule = format!("known_destinations/{}", odd.application);
+        tell(&rule, &format!("does not go to {}", subject.destination.group));
+        Some(rule)
+    }
+
+    /// What the group's lists say.
+    fn by_group(
         &self,
         group: &HostGroup,
         attribution: &Attribution,
-        judgement: &dyn Fn(Verdict, Option<String>) -> Judgement,
-    ) -> Judgement {
+        program: &Program<'_>,
+        tell: &mut dyn FnMut(&str, &str),
+    ) -> (Verdict, Option<String>) {
+        let listed = group.expected.find(attribution, program, self.defaults.expected_mass);
+        let odd_stack = group.odd_stack(attribution);
+        if let Some((verdict, key)) = listed {
+            let by_stack = verdict == Verdict::ExpectedStack && odd_stack.is_some();
+            if !by_stack {
+                let rule = format!("{}/expected/{key}", group.name);
+                tell(&rule, "expects it");
+                return (verdict, Some(rule));
+            }
+        }
+        if let Some(stack) = odd_stack {
+            let rule = format!("{}/expected_stacks/{stack}", group.name);
+            tell(&rule, "is none of the stacks listed");
+            return (Verdict::Unexpected(Unexpected::NotListed), Some(rule));
+        }
         let observed =
             attribution.outcome == Outcome::Unknown && self.defaults.unknown == UnknownIs::Observe;
         if group.only_expected && !observed {
             let rule = format!("{}/only_expected", group.name);
-            return judgement(Verdict::Unexpected(Unexpected::NotListed), Some(rule));
+            tell(&rule, "nothing that is listed fits");
+            return (Verdict::Unexpected(Unexpected::NotListed), Some(rule));
         }
-        judgement(Verdict::Unknown, None)
+        tell(&group.name, "has no opinion on it");
+        (Verdict::Unknown, None)
     }
 
-    /// Copies inherited lists down; gives the group and the reason when that cannot be done.
-    fn inherit(&mut self) -> Result<(), (String, String)> {
-        let mut done: Vec<HostGroup> = Vec::with_capacity(self.groups.len());
-        for group in &self.groups {
-            let mut group = group.clone();
-            if let Some(parent) = group.inherits.clone() {
-                let Some(parent) = done.iter().find(|other| other.name == parent) else {
-                    let message = format!("inherits from `{parent}`, which no group above is");
-                    return Err((group.name, message));
-                };
-                group.expected.add(&parent.expected);
-                group.never.extend(parent.never.iter().cloned());
+    fn read(source: Source<'_>, base: Option<&Path>) -> Result<Self, PolicyError> {
+        let mut policy = Self::without_opinion();
+        let mut exports: Vec<Export> = Vec::new();
+        let mut groups: Vec<(usize, HostGroup)> = Vec::new();
+        for (key, value) in source.entries().map_err(PolicyError::Entry)? {
+            let span = value.span();
+            let refused = &mut policy.refused;
+            match key.as_str() {
+                "version" => match source.read::<u32>(value).map_err(PolicyError::Entry)? {
+                    VERSION => {}
+                    other => {
+                        let message = format!("version {VERSION} is needed, not {other}");
+                        let error = source.error(&span, message);
+                        return Err(PolicyError::Entry(MappingError { key: Some(key), ..error }));
+                    }
+                },
+                "defaults" => match source.read(value) {
+                    Ok(defaults) => policy.defaults = defaults,
+                    Err(error) => refused.push(error),
+                },
+                "host_group" => groups = read_tables(source, &key, value, refused),
+                "tag" => policy.tags = bare(read_tables(source, &key, value, refused)),
+                "exception" => policy.exceptions = bare(read_tables(source, &key, value, refused)),
+                "known_destinations" => {
+                    policy.known = bare(read_tables(source, &key, value, refused));
+                }
+                "inventory" => exports = bare(read_tables(source, &key, value, refused)),
+                _ => {
+                    let message = format!("unknown key, expected version, defaults, {TABLES}");
+                    let error = source.error(&span, message);
+                    refused.push(MappingError { key: Some(key), ..error });
+                }
             }
+        }
+        policy.inherit(source, groups);
+        for export in exports.iter().filter(|_| base.is_some()) {
+            let base = base.unwrap_or(Path::new(""));
+            policy.inventory.read(export, base, &mut policy.refused);
+        }
+        Ok(policy)
+    }
+
+    /// Copies inherited lists down; a group that cannot inherit is refused.
+    fn inherit(&mut self, source: Source<'_>, groups: Vec<(usize, HostGroup)>) {
+        let mut done: Vec<HostGroup> = Vec::with_capacity(groups.len());
+        for (start, mut group) in groups {
+            let mut refuse = |message: String| {
+                let at = source
+                    .text
+                    .get(start..)
+                    .and_then(|text| text.find(&format!("\"{}\"", group.name)));
+                let at = start.saturating_add(at.unwrap_or(0));
+                self.refused.push(source.error(&(at..at), message));
+            };
             if done.iter().any(|other| other.name == group.name) {
-                return Err((group.name.clone(), "a group of this name stands above".to_owned()));
+                refuse("a group of this name stands above".to_owned());
+                continue;
+            }
+            if let Some(wanted) = group.inherits.clone() {
+                let Some(parent) = done.iter().find(|other| other.name == wanted) else {
+                    refuse(format!("inherits from `{wanted}`, which no group above is"));
+                    continue;
+                };
+                group.inherit(parent);
             }
             done.push(group);
         }
         done.sort_by_key(|group| std::cmp::Reverse(group.conditions()));
         self.groups = done;
-        Ok(())
     }
+}
+
+impl<'a> Program<'a> {
+    /// What telemetry says of the program behind an attribution.
+    #[must_use]
+    pub fn of(attribution: &'a Attribution) -> Self {
+        let Some(process) = attribution.process.as_deref() else { return Self::default() };
+        let own = &process.facts;
+        // On whose behalf a helper acts is what counts.
+        let facts = own.effective.as_deref().unwrap_or(own);
+        Self {
+            path: facts.path.as_deref().or(own.path.as_deref()),
+            team: facts.team_id.as_deref(),
+            bundle: facts.signing_id.as_deref(),
+        }
+    }
+}
+
+/// A word for hosts that have something in common.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tag {
+    name: String,
+    /// By name, address or range.
+    hosts: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -253,182 +432,6 @@ enum UnknownIs {
     Observe,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct HostGroup {
-    name: String,
-    inherits: Option<String>,
-    #[serde(default)]
-    os: Vec<Os>,
-    #[serde(default)]
-    networks: Vec<Cidr>,
-    #[serde(default)]
-    hosts: Vec<String>,
-    #[serde(default)]
-    expected: Expected,
-    #[serde(default)]
-    never: Vec<Never>,
-    /// Whether everything that is not listed is unexpected.
-    #[serde(default)]
-    only_expected: bool,
-}
-
-impl HostGroup {
-    /// How many kinds of condition the group has: groups with more are tried first.
-    fn conditions(&self) -> usize {
-        let asked = [!self.os.is_empty(), !self.networks.is_empty(), !self.hosts.is_empty()];
-        asked.into_iter().filter(|&asked| asked).count()
-    }
-
-    fn holds(&self, host: &HostRef) -> bool {
-        let os = host.os.is_some_and(|guess| self.os.iter().any(|&os| guess.allows(os)));
-        let network = self.networks.iter().any(|network| network.contains(host.addr));
-        let named = self.hosts.iter().any(|wanted| names_host(wanted, host));
-        (self.os.is_empty() || os)
-            && (self.networks.is_empty() || network)
-            && (self.hosts.is_empty() || named)
-    }
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Expected {
-    #[serde(default)]
-    applications: Vec<String>,
-    #[serde(default)]
-    families: Vec<String>,
-    #[serde(default)]
-    vendors: Vec<String>,
-    #[serde(default)]
-    categories: Vec<Category>,
-    #[serde(default)]
-    stacks: Vec<String>,
-}
-
-impl Expected {
-    fn add(&mut self, other: &Self) {
-        self.applications.extend(other.applications.iter().cloned());
-        self.families.extend(other.families.iter().cloned());
-        self.vendors.extend(other.vendors.iter().cloned());
-        self.categories.extend(&other.categories);
-        self.stacks.extend(other.stacks.iter().cloned());
-    }
-
-    /// The verdict, and the key and entry that gives it.
-    fn find(&self, attribution: &Attribution, expected_mass: f64) -> (Option<Verdict>, String) {
-        let listed = |list: &[String], name: Option<&Arc<str>>| {
-            name.filter(|name| list.iter().any(|entry| entry.eq_ignore_ascii_case(name))).cloned()
-        };
-        let known = attribution.outcome != Outcome::Unknown;
-        if let Some(name) = listed(&self.applications, Some(&attribution.application)) {
-            return (Some(Verdict::Expected), format!("application/{name}"));
-        }
-        if let Some(name) = listed(&self.families, attribution.family.as_ref()) {
-            return (Some(Verdict::Expected), format!("family/{name}"));
-        }
-        if let Some(name) = listed(&self.vendors, attribution.vendor.as_ref()) {
-            return (Some(Verdict::Expected), format!("vendor/{name}"));
-        }
-        if known && self.categories.contains(&attribution.category) {
-            return (Some(Verdict::Expected), format!("category/{}", attribution.category.name()));
-        }
-        if attribution.outcome == Outcome::Ambiguous && self.mass(attribution) >= expected_mass {
-            return (Some(Verdict::Expected), "candidates".to_owned());
-        }
-        match listed(&self.stacks, attribution.stack.as_ref()) {
-            Some(name) => (Some(Verdict::ExpectedStack), format!("stack/{name}")),
-            None => (None, String::new()),
-        }
-    }
-
-    /// Share of the confidence of the best candidates that is expected (dimensionless).
-    fn mass(&self, attribution: &Attribution) -> f64 {
-        let lists =
-            |list: &[String], name: &str| list.iter().any(|entry| entry.eq_ignore_ascii_case(name));
-        let (mut expected, mut all) = (0.0, 0.0);
-        let best = attribution.candidates.iter().filter(|candidate| !candidate.hint);
-        for candidate in best.filter(|candidate| candidate.level == attribution.level) {
-            all += candidate.confidence;
-            let family = candidate.family.as_deref().unwrap_or_default();
-            if lists(&self.applications, &candidate.application) || lists(&self.families, family) {
-                expected += candidate.confidence;
-            }
-        }
-        if all > 0.0 { expected / all } else { 0.0 }
-    }
-}
-
-/// One entry of a never-list: every part that is given must fit.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Never {
-    application: Option<String>,
-    family: Option<String>,
-    stack: Option<String>,
-    category: Option<Category>,
-}
-
-impl Never {
-    fn fits(&self, attribution: &Attribution) -> bool {
-        let same = |wanted: &Option<String>, name: Option<&str>| {
-            wanted
-                .as_ref()
-                .is_none_or(|wanted| name.is_some_and(|name| wanted.eq_ignore_ascii_case(name)))
-        };
-        let asks = self.application.is_some()
-            || self.family.is_some()
-            || self.stack.is_some()
-            || self.category.is_some();
-        asks && same(&self.application, Some(&attribution.application))
-            && same(&self.family, attribution.family.as_deref())
-            && same(&self.stack, attribution.stack.as_deref())
-            && self.category.is_none_or(|wanted| wanted == attribution.category)
-    }
-
-    fn text(&self) -> String {
-        let category = self.category.map(|category| category.name().to_owned());
-        [&self.application, &self.family, &self.stack, &category]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect::<Vec<_>>()
-            .join("+")
-    }
-}
-
-/// A dated exception: who allows what, why, and until when.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Exception {
-    id: String,
-    application: String,
-    /// A destination with everything under it; without it, any.
-    destination: Option<String>,
-    /// A host by name, address or range; without it, any.
-    host: Option<String>,
-    host_group: Option<String>,
-    /// The last day on which it holds, UTC.
-    until: Date,
-    #[serde(rename = "owner")]
-    _owner: String,
-    #[serde(rename = "reason")]
-    _reason: String,
-}
-
-impl Exception {
-    fn allows(&self, subject: &Subject<'_>, group: Option<&str>) -> bool {
-        let to = |suffix: &String| {
-            is_under(&subject.destination.group, suffix)
-                || subject.destination.name.as_deref().is_some_and(|name| is_under(name, suffix))
-        };
-        Date::of(subject.at) <= self.until
-            && self.application.eq_ignore_ascii_case(&subject.attribution.application)
-            && self.destination.as_ref().is_none_or(to)
-            && self.host.as_ref().is_none_or(|host| names_host(host, subject.host))
-            && self.host_group.as_ref().is_none_or(|wanted| Some(wanted.as_str()) == group)
-    }
-}
-
 /// Whether `text` is the host's name, one of its addresses, or a range around it.
 fn names_host(text: &str, host: &HostRef) -> bool {
     let by_name = host.name.as_deref().is_some_and(|name| name.eq_ignore_ascii_case(text));
@@ -436,26 +439,34 @@ fn names_host(text: &str, host: &HostRef) -> bool {
     by_name || text.parse::<Cidr>().is_ok_and(in_range)
 }
 
-fn without_group(subject: &Subject<'_>) -> Verdict {
-    if subject.attribution.contradictions.is_empty() {
-        Verdict::Unknown
-    } else {
-        Verdict::Contradictory
-    }
-}
-
+/// The tables of an array, each with the byte at which it starts; what is refused is told.
 fn read_tables<'a, T: serde::de::DeserializeOwned>(
     source: Source<'a>,
     key: &str,
     value: toml::Spanned<toml::de::DeValue<'a>>,
-) -> Result<Vec<T>, PolicyError> {
-    let tables = source.tables(key, value).map_err(PolicyError::Entry)?;
-    if tables.len() > MAX_ENTRIES {
-        let span = tables.first().map_or(0..0, toml::Spanned::span);
-        let message = format!("more than {MAX_ENTRIES} entries");
-        return Err(PolicyError::Entry(source.error(&span, message)));
+    refused: &mut Vec<MappingError>,
+) -> Vec<(usize, T)> {
+    let tables = source.tables(key, value).unwrap_or_else(|error| {
+        refused.push(error);
+        Vec::new()
+    });
+    let mut read = Vec::new();
+    for table in tables {
+        let span = table.span();
+        if read.len() >= MAX_ENTRIES {
+            refused.push(source.error(&span, format!("more than {MAX_ENTRIES} entries")));
+            break;
+        }
+        match source.read(table) {
+            Ok(entry) => read.push((span.start, entry)),
+            Err(error) => refused.push(error),
+        }
     }
-    tables.into_iter().map(|table| source.read(table).map_err(PolicyError::Entry)).collect()
+    read
+}
+
+fn bare<T>(tables: Vec<(usize, T)>) -> Vec<T> {
+    tables.into_iter().map(|(_, table)| table).collect()
 }
 
 const fn default_expected_mass() -> f64 {
@@ -464,6 +475,10 @@ const fn default_expected_mass() -> f64 {
 
 /// The version of the policy format.
 const VERSION: u32 = 1;
+
+/// The tables that a policy may have.
+const TABLES: &str =
+    "[[host_group]], [[tag]], [[exception]], [[known_destinations]] or [[inventory]]";
 
 /// Most groups or exceptions: each judgement walks them.
 const MAX_ENTRIES: usize = 4096;

@@ -12,9 +12,9 @@ use toml::de::DeValue;
 use crate::answer::MAX_LABEL_BYTES;
 use crate::config::{LoadError, MappingError, Source, read_files};
 use crate::index::Index;
-use crate::printable;
 use crate::rule::{Rule, Stack};
 use crate::search::{Known, KnownStack};
+use crate::{Attribution, Category, Outcome, printable};
 
 /// Mapping rules from evidence to application, ready to be searched.
 ///
@@ -85,6 +85,24 @@ impl AppRules {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// An answer that names `application` with what the rules know of it, as if it were certain.
+    #[must_use]
+    pub fn describe(&self, application: &str) -> Attribution {
+        let name = Arc::from(printable(application.as_bytes(), MAX_LABEL_BYTES));
+        let same = |known: &&Known| known.application.eq_ignore_ascii_case(application);
+        let rules = || self.rules.iter().filter(same);
+        let stack = rules().find_map(|known| known.rule.stack.first());
+        let first = rules().next();
+        Attribution {
+            family: rules().find_map(|known| known.family.clone()),
+            vendor: rules().find_map(|known| known.vendor.clone()),
+            stack: stack.map(|stack| Arc::from(stack.as_str())),
+            category: first.map_or(Category::Unknown, |known| known.rule.category),
+            long_lived_normal: rules().find_map(|known| known.rule.long_lived_normal),
+            ..Attribution::bare(Outcome::Application, name)
+        }
     }
 
     fn add_stack(&mut self, stack: Stack) {

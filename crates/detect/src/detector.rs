@@ -60,6 +60,12 @@ impl Detector {
         }
     }
 
+    /// What is expected where.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Goes on with another policy and other settings; bounds of tables stay as they were made.
     pub fn reconfigure(&mut self, config: DetectConfig, policy: Arc<Policy>) {
         self.config = config;

@@ -5,7 +5,7 @@ pub(crate) mod args;
 mod conflicts;
 mod import;
 mod learn;
-mod lookup;
+pub(crate) mod lookup;
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use dwell_attribution::{AppRules, Date, MappingError};
-use dwell_packet::Timestamp;
 
 use crate::Exit;
 use crate::apps::args::{AppsArgs, AppsCommand};
@@ -32,7 +31,7 @@ pub(crate) fn run(args: &AppsArgs) -> anyhow::Result<Exit> {
 }
 
 /// The rules of `paths`, or those that ship; what was refused in them goes to standard error.
-fn rules(paths: &[PathBuf]) -> anyhow::Result<(AppRules, Exit)> {
+pub(crate) fn rules(paths: &[PathBuf]) -> anyhow::Result<(AppRules, Exit)> {
     if paths.is_empty() {
         return Ok((AppRules::builtin(), Exit::Success));
     }
@@ -42,17 +41,15 @@ fn rules(paths: &[PathBuf]) -> anyhow::Result<(AppRules, Exit)> {
 }
 
 /// Tells refused entries on standard error.
-fn report(errors: &[MappingError]) {
+pub(crate) fn report(errors: &[MappingError]) {
     for error in errors {
         eprintln!("dwell: {error}");
     }
 }
 
 /// The day on which the command runs.
-#[expect(clippy::disallowed_methods, reason = "a person asks now; the libraries get a value")]
 pub(crate) fn today() -> Date {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    Date::of(Timestamp::from_nanos(0).saturating_add(since.unwrap_or_default()))
+    Date::of(crate::clock::wall())
 }
 
 /// The file to write into, or standard output.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::apps::args::AppsArgs;
+use crate::policy::args::PolicyArgs;
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Fingerprint(FingerprintArgs),
     /// Application rules: look up and explain, import, learn, compare.
     Apps(AppsArgs),
+    /// Policies: check a file, and explain what it says of an application on a host.
+    Policy(PolicyArgs),
     /// Capture interfaces, judge sessions while they run, serve metrics, write records.
     Run(RunArgs),
     /// List the interfaces of this machine, what can be captured, and why not.

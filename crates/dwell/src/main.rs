@@ -11,6 +11,7 @@ mod inputs;
 mod interfaces;
 mod inventory;
 mod log;
+mod policy;
 mod replay;
 mod run;
 mod summary;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Interfaces => interfaces::run(cli.color),
         Command::Check(args) => check::run(args),
+        Command::Policy(args) => policy::run(args),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -31,7 +31,7 @@ const WRITE_AT: usize = 1 << 16;
 /// # Errors
 /// When rules, policy or filter cannot be read, or output cannot be written.
 pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
-    let Some(mut engine) = engine(args)? else { return Ok(Exit::Configuration) };
+    let Some((mut engine, configured)) = engine(args)? else { return Ok(Exit::Configuration) };
     let mut inputs = Inputs::new(!args.no_progress)?;
     let files = in_time_order(&mut inputs, &args.files);
     if files.is_empty() {
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
     }
     let RecordOutput { sink, highest, .. } = output;
     sink.finish(&files, &engine)?;
-    Ok(exit(args, &inputs, highest))
+    Ok(exit(args, &inputs, highest).max(configured))
 }
 
 /// As many as there are processors, at most [`MAX_DEFAULT_WORKERS`].
@@ -86,20 +86,22 @@ impl Output for RecordOutput<'_> {
     }
 }
 
-/// An engine with the rules and policy asked for; `None` after an error that was printed.
-fn engine(args: &ReplayArgs) -> anyhow::Result<Option<Engine>> {
+/// An engine with the rules and policy asked for, and how the command must end if entries of them
+/// were refused; `None` after an error that was printed.
+fn engine(args: &ReplayArgs) -> anyhow::Result<Option<(Engine, Exit)>> {
     let (rules, errors) = if args.apps.is_empty() {
         (AppRules::builtin(), Vec::new())
     } else {
         AppRules::load(&args.apps).context("application rules")?
     };
-    for error in &errors {
-        eprintln!("dwell: {error}");
-    }
+    crate::apps::report(&errors);
     let policy = match &args.policy {
         None => Policy::builtin(),
         Some(path) => match Policy::load(path) {
-            Ok(policy) => policy,
+            Ok(policy) => {
+                crate::apps::report(policy.refused());
+                policy
+            }
             Err(error) => {
                 eprintln!("dwell: {:#}", anyhow::Error::new(error));
                 return Ok(None);
@@ -123,6 +125,8 @@ fn engine(args: &ReplayArgs) -> anyhow::Result<Option<Engine>> {
         },
         ..FlowConfig::default()
     };
+    let whole = errors.is_empty() && policy.refused().is_empty();
+    let configured = if whole { Exit::Success } else { Exit::Configuration };
     let policy = Arc::new(policy);
     let telemetry = TelemetryConfig {
         window: args.telemetry_window,
@@ -135,7 +139,7 @@ fn engine(args: &ReplayArgs) -> anyhow::Result<Option<Engine>> {
         config.duplicate_window = Duration::ZERO;
     }
     config.hosts.inventory = Arc::new(inventory::load(&args.inventory)?);
-    Ok(Some(Engine::new(config)))
+    Ok(Some((Engine::new(config), configured)))
 }
 
 fn exit(args: &ReplayArgs, inputs: &Inputs, highest: Option<Level>) -> Exit {

@@ -9,8 +9,8 @@ use dwell_attribution::telemetry::{
     FeedCounters, Observation, Telemetry, TelemetryConfig, TelemetryCounters, TelemetryInput,
 };
 use dwell_attribution::{
-    AppRules, Attribution, Hosts, HostsConfig, MAX_NAME_BYTES, Policy, SharedHosts, claimed_system,
-    printable,
+    AppRules, Attribution, Hosts, HostsConfig, MAX_NAME_BYTES, Outcome, Policy, SharedHosts,
+    Subject, claimed_system, printable,
 };
 use dwell_detect::{Burst as SessionBurst, DetectConfig, DetectEvent, Detector, Side};
 use dwell_flow::{Burst, EndReason};
@@ -375,6 +375,15 @@ impl Analytics {
         let Some(state) = self.flows.get_mut(&flow) else { return };
         let Some(identity) = state.identity() else { return };
         let (sequence, delta) = state.count_record(ts, &snapshot);
+        let told = identity.application.outcome != Outcome::Unattributed;
+        let judgement = told.then(|| {
+            self.detector.policy().judge(&Subject {
+                host: &identity.host,
+                attribution: &identity.application,
+                destination: &identity.destination,
+                at: ts,
+            })
+        });
         self.records.push(Record::Flow(Box::new(FlowRecord {
             ts,
             identity,
@@ -385,6 +394,7 @@ impl Analytics {
             ech: state.ech(),
             migrated_from: state.migrated_from(),
             conflicts: state.conflicts().to_vec(),
+            judgement,
             snapshot,
         })));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dwell_attribution::telemetry::{FeedCounters, TelemetryCounters};
-use dwell_attribution::{Attribution, Destination, HostRef, NameSource};
+use dwell_attribution::{Attribution, Destination, HostRef, Judgement, NameSource};
 use dwell_detect::{Finding, SessionEnd, SessionId, SessionSummary, Visibility};
 use dwell_flow::{CommunityId, Conflict, EndReason, FlowCounters};
 use dwell_packet::{DecodeCounters, FiveTuple, Timestamp};
@@ -119,6 +119,8 @@ pub struct FlowRecord {
     pub migrated_from: Option<u64>,
     /// Copies of the same TCP bytes that differ, the first few.
     pub conflicts: Vec<Conflict>,
+    /// What the policy says of it; nothing of a flow whose application cannot be told at all.
+    pub judgement: Option<Judgement>,
 }
 
 impl FlowRecord {

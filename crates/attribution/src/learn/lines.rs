@@ -79,7 +79,10 @@ pub fn read_flow_line(line: &str) -> Result<Option<LabelledFlow>, FlowLineError>
 fn of_record(record: &Value) -> Option<LabelledFlow> {
     let text = |pointer: &str| record.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let kind = text("/event_type")?;
-    let application = LABELS.iter().find_map(|pointer| text(pointer))?;
+    record.pointer("/dwell/process")?;
+    let by_endpoint = text("/dwell/app/source").as_deref() == Some("endpoint");
+    let application = by_endpoint.then(|| text("/dwell/app/name")).flatten();
+    let application = application.or_else(|| LABELS.iter().find_map(|pointer| text(pointer)))?;
     let field = |name: &str| text(&format!("/{kind}/{name}"));
     Some(LabelledFlow {
         application,
@@ -92,10 +95,9 @@ fn of_record(record: &Value) -> Option<LabelledFlow> {
     .filter(|flow| flow.ja4.is_some() || flow.ja3.is_some())
 }
 
-/// Where telemetry's word on the application stands in a record, the best first: the name that a
-/// product is known by before the name of its executable.
-const LABELS: [&str; 3] =
-    ["/dwell/process/application", "/dwell/process/bundle_id", "/dwell/process/name"];
+/// Where telemetry's word on the program stands in a record, the best first: on whose behalf a
+/// helper acts is what counts.
+const LABELS: [&str; 2] = ["/dwell/process/effective/name", "/dwell/process/name"];
 
 const fn one() -> u64 {
     1

@@ -148,7 +148,8 @@ pub(crate) struct ConflictsArgs {
     pub(crate) key: Option<String>,
 }
 
-fn date(text: &str) -> Result<Date, String> {
+/// A day as YYYY-MM-DD.
+pub(crate) fn date(text: &str) -> Result<Date, String> {
     text.parse().map_err(str::to_owned)
 }
 

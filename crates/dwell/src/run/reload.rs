@@ -36,10 +36,23 @@ impl Materials {
         };
         let policy = match &config.attribution.policy {
             None => Policy::builtin(),
-            Some(path) => Policy::load(path).context("policy")?,
+            Some(path) => whole(path, Policy::load(path).context("policy")?)?,
         };
         Ok(Self { rules, policy: Arc::new(policy) })
     }
+}
+
+/// The policy, if nothing of its own file was refused; lines of exports that it names are told, and
+/// left out.
+fn whole(path: &Path, policy: Policy) -> anyhow::Result<Policy> {
+    let name = path.display().to_string();
+    let (own, exports): (Vec<_>, Vec<_>) =
+        policy.refused().iter().cloned().partition(|error| error.file == name);
+    if let Some(first) = own.first() {
+        anyhow::bail!("policy: {first} ({} in all)", own.len());
+    }
+    crate::apps::report(&exports);
+    Ok(policy)
 }
 
 /// Reads the configuration again and goes on with it: all of it or nothing. Gives the new one and

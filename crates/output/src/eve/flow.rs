@@ -71,9 +71,21 @@ struct More<'a> {
     migrated_from: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     conflicts: Vec<ConflictFields<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<PolicyFields<'a>>,
     quality: Quality,
     #[serde(serialize_with = "super::alert::limits")]
     visibility: Visibility,
+}
+
+/// What the policy says of the flow, and by which rule and group.
+#[derive(Debug, Serialize)]
+struct PolicyFields<'a> {
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<&'a str>,
 }
 
 /// Two copies of the same TCP bytes that differ.
@@ -219,6 +231,11 @@ fn more(record: &FlowRecord, base: u64) -> More<'_> {
         iat,
         migrated_from: record.migrated_from.map(|flow| base.saturating_add(flow)),
         conflicts: record.conflicts.iter().map(conflict).collect(),
+        policy: record.judgement.as_ref().map(|judgement| PolicyFields {
+            verdict: judgement.verdict.name(),
+            rule: judgement.rule.as_deref(),
+            group: judgement.group.as_deref(),
+        }),
         quality: Quality {
             midstream: snapshot.quality.midstream,
             one_sided: snapshot.quality.one_sided,
