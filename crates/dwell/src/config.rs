@@ -10,11 +10,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use dwell_attribution::telemetry::TelemetryConfig;
 use dwell_capture::{Backend, LiveConfig, Outgoing, Promiscuous, TimestampSource};
 use dwell_detect::DetectConfig;
 use dwell_flow::{FlowConfig, FlowScope, OverlapPolicy};
 use dwell_packet::DecodeConfig;
 use serde::{Deserialize, Serialize};
+
+use crate::telemetry::TelemetrySpec;
+use crate::telemetry::listen::TelemetryListener;
 
 pub(crate) use outputs::{OutputConfig, OutputKind};
 pub(crate) use values::{Bytes, Period};
@@ -306,6 +310,70 @@ pub(crate) struct AttributionConfig {
     /// Policy in place of the built-in one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy: Option<PathBuf>,
+    /// What the site says of its hosts (CSV or JSON files).
+    pub(crate) inventory: Vec<PathBuf>,
+    /// `[attribution.telemetry]`.
+    pub(crate) telemetry: TelemetrySources,
+}
+
+/// `[attribution.telemetry]`: what hosts tell of their processes. Each source is a path, or
+/// `KIND@ADDRESS:PATH` to say whose lines they are and which hosts they may speak for.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TelemetrySources {
+    /// Files that are read as they grow.
+    pub(crate) follow: Vec<TelemetrySpec>,
+    /// Unix datagram sockets to listen on.
+    pub(crate) datagrams: Vec<TelemetrySpec>,
+    /// Unix stream sockets to listen on.
+    pub(crate) streams: Vec<TelemetrySpec>,
+    /// How long after a flow's last packet a sighting of its socket still counts.
+    pub(crate) window: Period,
+    /// How much hosts' clocks may differ from the sensor's.
+    pub(crate) max_skew: Period,
+}
+
+impl Default for TelemetrySources {
+    fn default() -> Self {
+        let defaults = TelemetryConfig::default();
+        Self {
+            follow: Vec::new(),
+            datagrams: Vec::new(),
+            streams: Vec::new(),
+            window: Period(defaults.window),
+            max_skew: Period(defaults.max_skew),
+        }
+    }
+}
+
+impl TelemetrySources {
+    /// Windows for the engine.
+    pub(crate) fn windows(&self) -> TelemetryConfig {
+        TelemetryConfig {
+            window: self.window.0,
+            max_skew: self.max_skew.0,
+            ..TelemetryConfig::default()
+        }
+    }
+
+    /// Opens every source; `None` if there is none.
+    ///
+    /// # Errors
+    /// When a socket cannot be made.
+    pub(crate) fn open(&self) -> anyhow::Result<Option<TelemetryListener>> {
+        let mut listener = TelemetryListener::default();
+        for spec in &self.follow {
+            listener.follow(spec.clone());
+        }
+        for spec in &self.datagrams {
+            listener.listen_datagrams(spec.clone())?;
+        }
+        for spec in &self.streams {
+            listener.listen_streams(spec.clone())?;
+        }
+        let any = [&self.follow, &self.datagrams, &self.streams].into_iter().any(|l| !l.is_empty());
+        Ok(any.then_some(listener))
+    }
 }
 
 /// `[detect]`.

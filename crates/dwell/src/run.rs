@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
+use dwell_attribution::HostsConfig;
 use dwell_capture::{Fanout, LiveSet, LiveSource};
 use dwell_engine::{Engine, EngineConfig};
 use dwell_output::{BuildInfo, EveContext, Metrics};
@@ -26,6 +27,7 @@ pub(crate) use reload::Materials;
 
 use crate::cli::RunArgs;
 use crate::config::{CaptureConfig, Config, DEFAULT_PATH, OutputConfig};
+use crate::telemetry::live::LiveTelemetry;
 use crate::{Exit, clock, log};
 
 /// Batches of records that may wait for the thread of records.
@@ -146,13 +148,21 @@ impl Sensor {
         let prepared = outputs::prepare(&config.output).context("output")?;
         router.replace(outputs::start(prepared, &metrics)?);
         let shared = Arc::new(shared::Shared::default());
-        let engine = Engine::new(EngineConfig {
+        let mut engine = Engine::new(EngineConfig {
             decode: config.decode(),
             flow: config.flow(),
             detect: config.detect(),
             seed: random_seed(),
+            telemetry: config.attribution.telemetry.windows(),
+            hosts: HostsConfig {
+                inventory: Arc::new(crate::inventory::load(&config.attribution.inventory)?),
+                ..HostsConfig::default()
+            },
             ..EngineConfig::with(materials.rules, materials.policy)
         });
+        if let Some(listener) = config.attribution.telemetry.open()? {
+            engine.listen_to(Box::new(LiveTelemetry::new(listener)));
+        }
         let (sender, receiver) = crossbeam_channel::bounded(RECORD_BATCHES);
         let packets = packets::Packets::new(
             LiveSet::new(sources),

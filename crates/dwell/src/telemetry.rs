@@ -1,10 +1,10 @@
 //! Endpoint telemetry as the command line names it: files beside a replay. Parses no line itself.
 
 mod lines;
-#[cfg(unix)]
-#[cfg_attr(not(test), expect(dead_code, reason = "for the sensor on live interfaces"))]
 pub(crate) mod listen;
+pub(crate) mod live;
 
+use std::fmt;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use dwell_attribution::telemetry::{
     TelemetryReader,
 };
 use dwell_packet::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use lines::{Line, Lines};
 
@@ -24,7 +25,8 @@ use lines::{Line, Lines};
 const MAX_SHOWN: u64 = 10;
 
 /// One source of telemetry: `[KIND][@ADDRESS[,ADDRESS…]:]PATH`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct TelemetrySpec {
     /// Whose lines; told by content where `None`.
     pub(crate) kind: Option<TelemetryKind>,
@@ -61,6 +63,36 @@ impl FromStr for TelemetrySpec {
             return Err("addresses are needed between `@` and `:`".to_owned());
         }
         Ok(plain())
+    }
+}
+
+impl TryFrom<String> for TelemetrySpec {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<TelemetrySpec> for String {
+    fn from(spec: TelemetrySpec) -> Self {
+        spec.to_string()
+    }
+}
+
+impl fmt::Display for TelemetrySpec {
+    /// As it may be typed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(kind) = self.kind {
+            write!(f, "{kind}")?;
+        }
+        for (number, host) in self.hosts.iter().flat_map(|hosts| hosts.iter()).enumerate() {
+            write!(f, "{}{host}", if number == 0 { '@' } else { ',' })?;
+        }
+        if self.kind.is_some() || self.hosts.is_some() {
+            f.write_str(":")?;
+        }
+        write!(f, "{}", self.path.display())
     }
 }
 
@@ -200,7 +232,9 @@ mod tests {
     fn check(text: &str, kind: Option<TelemetryKind>, hosts: &[&str], path: &str) {
         let hosts: Vec<IpAddr> = hosts.iter().map(|host| host.parse().unwrap()).collect();
         let hosts = (!hosts.is_empty()).then(|| hosts.into());
-        assert_eq!(text.parse(), Ok(TelemetrySpec { kind, hosts, path: path.into() }), "{text}");
+        let spec = TelemetrySpec { kind, hosts, path: path.into() };
+        assert_eq!(spec.to_string(), text);
+        assert_eq!(text.parse(), Ok(spec), "{text}");
     }
 
     #[test]

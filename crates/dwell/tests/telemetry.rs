@@ -110,3 +110,43 @@ fn captures_that_name_processes_need_no_telemetry() {
         assert_eq!(of_port(39742)["app"]["name"], "Safari", "{name}");
     }
 }
+
+#[test]
+fn coverage_tells_what_could_not_be_seen_of_each_host() {
+    let coverage = |telemetry: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dwell"));
+        command.args(["coverage", "--format", "jsonl"]).arg(capture("curl.pcap"));
+        if let Some(path) = telemetry {
+            command.arg("--telemetry").arg(path);
+        }
+        records(&command.output().unwrap())
+    };
+    let blind = coverage(None);
+    assert_eq!(blind.len(), 2, "one host, and all");
+    assert_eq!(blind[0]["limits"]["no_telemetry"], blind[0]["flows"]);
+    assert_eq!(blind[1]["flows"], blind[0]["flows"]);
+    let (_folder, path) = write(&line("/usr/bin/curl"));
+    let seeing = coverage(Some(&path));
+    assert_eq!(seeing[0]["limits"]["no_telemetry"], Value::Null);
+}
+
+#[test]
+fn an_inventory_names_hosts_and_a_bad_line_is_told() {
+    let (_folder, path) = write("address,name,user,tags\nnowhere,x,,\n192.0.2.2,mac-9,eva,lab\n");
+    let blind = flow(&replay(&capture("curl.pcap"), &[]));
+    let address = blind["src_ip"].as_str().unwrap();
+    fs::write(&path, format!("address,name,user,tags\nnowhere,x,,\n{address},mac-9,eva,lab\n"))
+        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dwell"))
+        .args(["replay", "--format", "eve", "--inventory"])
+        .arg(&path)
+        .arg(capture("curl.pcap"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains(":2: `address`: no IP address"), "{told}");
+    let host = flow(&output)["dwell"]["host"].clone();
+    assert_eq!(host["name"], "mac-9");
+    assert_eq!(host["owner"], "eva");
+    assert_eq!(host["tags"][0], "lab");
+}

@@ -55,7 +55,6 @@ impl Lines {
     ///
     /// # Errors
     /// What the stream says; "would block" is no error.
-    #[cfg(unix)]
     pub(crate) fn next_whole_line(&mut self) -> io::Result<Option<Line<'_>>> {
         match self.read_line() {
             Ok(Some(too_long)) => Ok(Some(self.give(too_long))),
@@ -66,13 +65,11 @@ impl Lines {
     }
 
     /// Whether the last read came to the end of the stream.
-    #[cfg(unix)]
     pub(crate) const fn has_ended(&self) -> bool {
         self.ended
     }
 
     /// Bytes of the stream taken.
-    #[cfg(unix)]
     pub(crate) const fn taken(&self) -> u64 {
         self.taken
     }
