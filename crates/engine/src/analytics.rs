@@ -22,6 +22,8 @@ use hashbrown::HashMap;
 use crate::batch::Batch;
 use crate::event::{Event, EventKind, FlowSnapshot, NotedProcess};
 use crate::flow_state::{FlowState, LastChance};
+use crate::intake::Second;
+use crate::losses::LossLog;
 use crate::migration::Connections;
 use crate::names::Names;
 use crate::processes;
@@ -43,6 +45,7 @@ pub struct Analytics {
     connections: Connections,
     flows: HashMap<u64, FlowState, FixedState>,
     detector: Detector,
+    losses: LossLog,
     verdicts: Vec<DetectEvent>,
     records: Vec<Record>,
 }
@@ -65,6 +68,7 @@ impl Analytics {
             connections: Connections::default(),
             flows: HashMap::default(),
             detector: Detector::new(config, policy),
+            losses: LossLog::default(),
             verdicts: Vec::new(),
             records: Vec::new(),
         }
@@ -87,7 +91,7 @@ impl Analytics {
             self.claims(&second.neighbours);
             let events = batch.parts.iter_mut().filter_map(|part| part.events.get_mut(place));
             self.apply_all(events.flat_map(std::mem::take).collect());
-            self.advance(second.now);
+            self.advance(second);
         }
     }
 
@@ -99,6 +103,10 @@ impl Analytics {
         for event in events {
             self.apply(event);
         }
+    }
+
+    pub(crate) fn note_drops(&mut self, now: Timestamp, packets: u64) {
+        self.losses.note_drops(now, packets);
     }
 
     /// Takes one event in.
@@ -180,7 +188,9 @@ impl Analytics {
     }
 
     /// Moves packet time on: sessions are judged.
-    pub(crate) fn advance(&mut self, now: Timestamp) {
+    pub(crate) fn advance(&mut self, second: &Second) {
+        let now = second.now;
+        self.losses.note_clock(now, second.clock_steps);
         self.hosts.age(now);
         self.detector.advance(now, &mut self.verdicts);
         self.collect_verdicts(now);
@@ -395,6 +405,7 @@ impl Analytics {
             migrated_from: state.migrated_from(),
             conflicts: state.conflicts().to_vec(),
             judgement,
+            losses: self.losses.since(snapshot.first),
             snapshot,
         })));
     }

@@ -178,6 +178,11 @@ impl Engine {
         }
     }
 
+    /// Notes packets that the kernel or the network card dropped: flows that are open now say so.
+    pub fn note_drops(&mut self, packets: u64) {
+        self.analytics.note_drops(self.intake.now(), packets);
+    }
+
     /// Goes on with other rules, policy and settings of the detector. Open sessions and findings
     /// stay; flows that were named keep their names.
     pub fn reconfigure(&mut self, rules: AppRules, policy: Arc<Policy>, detect: DetectConfig) {
@@ -239,8 +244,7 @@ impl Engine {
         if let Some(waited) = self.intake.last_frame() {
             self.process(waited.frame());
         }
-        let now = self.intake.now();
-        let second = self.intake.second_at(now);
+        let second = self.intake.moment();
         self.close_epoch(second);
         let mut open: Vec<(u64, usize, FlowId)> = Vec::new();
         for (number, shard) in self.shards.iter().enumerate() {
@@ -317,7 +321,7 @@ fn close_epoch(shards: &mut [Shard], analytics: &mut Analytics, second: &Second)
     analytics.hear(second.now);
     analytics.claims(&second.neighbours);
     analytics.apply_all(take_events(shards));
-    analytics.advance(second.now);
+    analytics.advance(&second);
 }
 
 fn take_events(shards: &mut [Shard]) -> Vec<Event> {

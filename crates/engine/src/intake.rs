@@ -30,6 +30,8 @@ pub struct Second {
     pub ordinal: u64,
     /// Which machines said in it where they are.
     pub neighbours: Vec<Neighbour>,
+    /// Steps ahead that the clock made so far.
+    pub clock_steps: u64,
 }
 
 /// What one frame brought.
@@ -126,7 +128,7 @@ impl Intake {
             return None;
         }
         self.second = second;
-        Some(self.second_at(now))
+        Some(self.moment())
     }
 
     /// The frame that still waits when the capture ends.
@@ -137,12 +139,17 @@ impl Intake {
     /// The end of the capture: after the last packet.
     pub(crate) fn end(&mut self) -> Second {
         self.ordinal += 1;
-        self.second_at(self.clock.now())
+        self.moment()
     }
 
-    /// The second that ends now.
-    pub(crate) fn second_at(&mut self, now: Timestamp) -> Second {
-        Second { now, ordinal: self.ordinal, neighbours: self.decoder.take_neighbours() }
+    /// This moment, as the end of a second.
+    pub(crate) fn moment(&mut self) -> Second {
+        Second {
+            now: self.clock.now(),
+            ordinal: self.ordinal,
+            neighbours: self.decoder.take_neighbours(),
+            clock_steps: self.clock.steps_ahead,
+        }
     }
 
     /// The capture's clock.

@@ -14,6 +14,7 @@ mod hello_finder;
 mod hellos;
 mod inspection;
 mod intake;
+mod losses;
 mod migration;
 mod names;
 mod processes;
@@ -29,6 +30,7 @@ pub use event::{Event, EventKind, FlowSnapshot, NotedProcess};
 pub use hello_finder::Hellos;
 pub use hellos::{HelloRow, HelloRows};
 pub use intake::{Intake, Second};
+pub use losses::Losses;
 pub use record::{
     Delta, FlowIdentity, FlowRecord, FlowStats, HandshakeRecord, HttpRecord, Moment, Record,
     SessionRecord, StatsRecord,

@@ -10,6 +10,7 @@ use dwell_packet::{DecodeCounters, FiveTuple, Timestamp};
 use dwell_proto::{CertificateFacts, ClientHello, HttpRequest, HttpResponse, ServerHello};
 
 use crate::event::FlowSnapshot;
+use crate::losses::Losses;
 use crate::shard::ShardCounters;
 
 /// One record.
@@ -121,6 +122,8 @@ pub struct FlowRecord {
     pub conflicts: Vec<Conflict>,
     /// What the policy says of it; nothing of a flow whose application cannot be told at all.
     pub judgement: Option<Judgement>,
+    /// What the capture as a whole lost since the flow began.
+    pub losses: Losses,
 }
 
 impl FlowRecord {

@@ -51,6 +51,8 @@ pub(super) struct Packets {
     kept: Vec<Record>,
     tally: RecordTally,
     unqueued: u64,
+    /// Dropped packets that the engine knows of.
+    drops_noted: u64,
     flow_capacity: u64,
     stats_every: Duration,
     stats_due: Timestamp,
@@ -95,6 +97,7 @@ impl Packets {
             kept: Vec::new(),
             tally: RecordTally::default(),
             unqueued: 0,
+            drops_noted: 0,
             flow_capacity: u64::try_from(config.flow.max_flows).unwrap_or(u64::MAX),
             stats_due: clock::wall().saturating_add(stats_every),
             stats_every,
@@ -216,6 +219,9 @@ impl Packets {
         self.waited = Duration::ZERO;
         let stats = self.engine.stats();
         let capture = self.capture_figures();
+        let dropped: u64 = capture.iter().map(|of| of.kernel_dropped + of.nic_dropped).sum();
+        self.engine.note_drops(dropped.saturating_sub(self.drops_noted));
+        self.drops_noted = self.drops_noted.max(dropped);
         if now >= self.stats_due {
             self.stats_due = now.saturating_add(self.stats_every);
             let mut record = stats.clone();
