@@ -26,13 +26,13 @@ pub struct Chunk {
 /// One frame's header fields and where its bytes are.
 #[derive(Clone, Debug)]
 pub(crate) struct FrameAt {
-    ts: Timestamp,
-    number: u64,
-    start: usize,
-    end: usize,
-    wire_len: u32,
-    link_type: LinkType,
-    processes: Option<Box<KeptProcesses>>,
+    pub(crate) ts: Timestamp,
+    pub(crate) number: u64,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) wire_len: u32,
+    pub(crate) link_type: LinkType,
+    pub(crate) processes: Option<Box<KeptProcesses>>,
 }
 
 /// The processes behind a frame, where the capture notes them.

@@ -116,6 +116,15 @@ impl FileSource {
             Err(error) => self.failed = Some(error),
         }
         while chunk.has_room(self.window.position() - start) {
+            if let Format::Pcap(pcap) = &mut self.format
+                && !self.ended
+            {
+                pcap.walk(&mut self.window, chunk, start, &mut self.frames);
+                let full = !chunk.has_room(self.window.position() - start);
+                if full || (self.window.is_drained() && !chunk.frames.is_empty()) {
+                    break;
+                }
+            }
             match self.next_record() {
                 Ok(Some(record)) => {
                     self.frames += 1;

@@ -2,6 +2,7 @@
 
 use dwell_packet::{LinkType, Timestamp};
 
+use crate::chunk::{Chunk, FrameAt};
 use crate::error::{Fault, Place};
 use crate::record::{ByteOrder, MAX_CAPTURED, Record};
 use crate::stripes;
@@ -116,6 +117,49 @@ impl Pcap {
     /// The record that comes next.
     pub(crate) const fn place(&self) -> Place {
         Place::Record(self.records.saturating_add(1))
+    }
+
+    /// Puts the records into `chunk` that stand whole in the window, while there is room; what is
+    /// left, and whatever is odd, is for [`Pcap::next`]. `start` is where the chunk starts in the
+    /// window's buffer, `number` that of the frame before.
+    pub(crate) fn walk(
+        &mut self,
+        window: &mut Window,
+        chunk: &mut Chunk,
+        start: usize,
+        number: &mut u64,
+    ) {
+        if self.lengths != Lengths::CapturedFirst {
+            return;
+        }
+        let header_len = RECORD_HEADER + self.extra;
+        let (place, bytes) = (window.position(), window.bytes());
+        let (mut at, before) = (0, *number);
+        while chunk.has_room(place + at - start) {
+            let Some(header) = bytes.get(at..).and_then(<[u8]>::first_chunk) else { break };
+            let [seconds, fraction, captured, wire] = self.order.words(header);
+            let (Ok(len), true) = (usize::try_from(captured), captured <= MAX_CAPTURED) else {
+                break;
+            };
+            let end = at + header_len + len;
+            if end > bytes.len() {
+                break;
+            }
+            *number += 1;
+            let fraction_ns = u64::from(fraction).saturating_mul(self.fraction_ns);
+            chunk.frames.push(FrameAt {
+                ts: Timestamp::from_parts(u64::from(seconds), fraction_ns),
+                number: *number,
+                start: place + at + header_len,
+                end: place + end,
+                wire_len: wire.max(captured),
+                link_type: self.link_type,
+                processes: None,
+            });
+            at = end;
+        }
+        self.records += *number - before;
+        window.take(at);
     }
 
     /// The next record, whole in the window; `None` at the end of the file.

@@ -51,6 +51,17 @@ impl ByteOrder {
         }
     }
 
+    /// The four 32-bit numbers of sixteen bytes.
+    #[inline]
+    pub(crate) fn words(self, bytes: &[u8; 16]) -> [u32; 4] {
+        let &[a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = bytes;
+        let words = [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]];
+        match self {
+            Self::Little => words.map(u32::from_le_bytes),
+            Self::Big => words.map(u32::from_be_bytes),
+        }
+    }
+
     /// The signed 64-bit number at `at`; zero when the bytes end before.
     pub(crate) fn i64_at(self, bytes: &[u8], at: usize) -> i64 {
         let found: [u8; 8] = array_at(bytes, at);

@@ -17,9 +17,13 @@ pub struct Intake {
     scopes: Scopes,
     hasher: FlowHasher,
     duplicates: Duplicates,
-    second: u64,
+    /// When the second that is running ends.
+    next_second_ns: u64,
     ordinal: u64,
 }
+
+/// Nanoseconds in a second.
+const NANOS: u64 = 1_000_000_000;
 
 /// A second of packet time that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,7 +65,7 @@ impl Intake {
             clock: Clock::default(),
             scopes: Scopes::new(flow.scope),
             hasher,
-            second: 0,
+            next_second_ns: NANOS,
             ordinal: 0,
         }
     }
@@ -99,7 +103,9 @@ impl Intake {
     }
 
     /// Takes one admitted frame in. Frames that are no fragments cost no allocation.
-    #[inline]
+    ///
+    /// Inlined, so that a PDU is not moved about by way of memory.
+    #[inline(always)]
     pub(crate) fn take<'a>(&'a mut self, frame: Frame<'a>) -> Taken<'a> {
         self.ordinal += 1;
         let second = self.tick();
@@ -122,12 +128,12 @@ impl Intake {
     /// The second that is over, if one is.
     #[inline]
     pub(crate) fn tick(&mut self) -> Option<Second> {
-        let now = self.clock.now();
-        let second = now.as_nanos() / 1_000_000_000;
-        if second == self.second {
+        // Time does not go back, so that the end of the second is all there is to look at.
+        let nanos = self.clock.now().as_nanos();
+        if nanos < self.next_second_ns {
             return None;
         }
-        self.second = second;
+        self.next_second_ns = (nanos / NANOS + 1).saturating_mul(NANOS);
         Some(self.moment())
     }
 
