@@ -321,7 +321,7 @@ fn close_epoch(shards: &mut [Shard], analytics: &mut Analytics, second: &Second)
     analytics.hear(second.now);
     analytics.claims(&second.neighbours);
     analytics.apply_all(take_events(shards));
-    analytics.advance(&second);
+    analytics.advance(second);
 }
 
 fn take_events(shards: &mut [Shard]) -> Vec<Event> {
