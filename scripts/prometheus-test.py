@@ -114,11 +114,11 @@ def scrape(binary, folder):
         until(lambda: query("dwell_capture_packets_total >= 95"), "packets at the server", 15)
         panels()
         assert query('up{job="dwell"} == 1')
-    finally:
-        server.send_signal(signal.SIGTERM)
         sensor.send_signal(signal.SIGTERM)
-        server.wait()
-        assert sensor.wait() == 0
+        assert sensor.wait(timeout=10) == 0
+    finally:
+        server.kill()
+        sensor.kill()
     print("prometheus: a real server scraped the sensor")
 
 

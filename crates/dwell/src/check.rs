@@ -1,13 +1,15 @@
 //! `dwell check`: a configuration and everything it names, read and judged. Changes nothing.
 
 use std::io::{self, Write as _};
+use std::path::Path;
 
+use anyhow::Context as _;
 use dwell_capture::interfaces;
 
 use crate::Exit;
 use crate::cli::CheckArgs;
 use crate::config::Config;
-use crate::run::Materials;
+use crate::run::{Materials, privileges};
 
 /// Runs the command.
 ///
@@ -25,6 +27,9 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Configuration);
         }
     };
+    if args.sandbox {
+        return sandbox(&config, &args.config);
+    }
     let mut out = io::stdout().lock();
     if args.dump {
         out.write_all(toml::to_string(&config)?.as_bytes())?;
@@ -47,4 +52,18 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     }
     writeln!(out, "{}: the configuration is right", args.config.display())?;
     Ok(Exit::Success)
+}
+
+/// Gives rights up for good, and tries what must fail then.
+fn sandbox(config: &Config, path: &Path) -> anyhow::Result<Exit> {
+    privileges::give_up(config, Some(path)).context("privileges")?;
+    let mut exit = Exit::Success;
+    for (what, refused) in privileges::try_forbidden(config) {
+        let outcome = if refused { "refused" } else { "ALLOWED" };
+        println!("{outcome}  {what}");
+        if !refused {
+            exit = Exit::Failed;
+        }
+    }
+    Ok(exit)
 }

@@ -58,6 +58,21 @@ pub(crate) enum Command {
     Interfaces,
     /// Check a configuration and everything it names; changes nothing.
     Check(CheckArgs),
+    /// Ask a running sensor on this machine whether it is well (for container health checks).
+    Health {
+        /// Where it serves metrics and health.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:10146")]
+        http: std::net::SocketAddr,
+    },
+    /// Print the manual page (roff), made from this very description.
+    #[command(hide = true)]
+    Man,
+    /// Print completions for a shell.
+    #[command(hide = true)]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// `dwell run`.
@@ -99,6 +114,10 @@ pub(crate) struct CheckArgs {
     /// Print the configuration with every default written out.
     #[arg(long)]
     pub(crate) dump: bool,
+
+    /// Give rights up as `dwell run` does, then try what must fail.
+    #[arg(long, conflicts_with = "dump")]
+    pub(crate) sandbox: bool,
 }
 
 /// `dwell replay`.
@@ -180,6 +199,10 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub(crate) fail_on: Option<FailLevel>,
 
+    /// Also write findings and sessions into this HTML file, which opens without a server.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
     /// Show no progress bar.
     #[arg(long)]
     pub(crate) no_progress: bool,
@@ -225,6 +248,10 @@ pub(crate) enum ReplayFormat {
     Table,
     /// One JSON record a line: flow, tls, quic, http, alert, stats.
     Eve,
+    /// The same records in the fields of the Elastic Common Schema.
+    Ecs,
+    /// The same records in the classes of the Open Cybersecurity Schema Framework.
+    Ocsf,
 }
 
 /// What besides the five-tuple keeps two flows apart.

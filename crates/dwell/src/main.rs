@@ -6,13 +6,16 @@ mod cli;
 mod clock;
 mod config;
 mod coverage;
+mod documents;
 mod fingerprint;
+mod health;
 mod inputs;
 mod interfaces;
 mod inventory;
 mod log;
 mod policy;
 mod replay;
+mod report;
 mod run;
 mod summary;
 mod telemetry;
@@ -43,6 +46,9 @@ fn main() -> ExitCode {
         Command::Interfaces => interfaces::run(cli.color),
         Command::Check(args) => check::run(args),
         Command::Policy(args) => policy::run(args),
+        Command::Health { http } => health::run(*http),
+        Command::Man => documents::man(),
+        Command::Completions { shell } => documents::completions(*shell),
     };
     match outcome {
         Ok(exit) => exit.into(),

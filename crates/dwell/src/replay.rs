@@ -13,11 +13,12 @@ use dwell_capture::Filter;
 use dwell_detect::{DetectConfig, Level};
 use dwell_engine::{Engine, EngineConfig, Record};
 use dwell_flow::{FlowConfig, FlowScope, OverlapPolicy};
-use dwell_output::EveContext;
+use dwell_output::{EveContext, Format};
 
 use crate::Exit;
 use crate::cli::{Color, FailLevel, FlowKeyScope, ReplayArgs, ReplayFormat, TcpOverlap};
 use crate::inputs::{Inputs, in_time_order};
+use crate::report::Report;
 use crate::summary::Summary;
 use crate::telemetry::TelemetryFiles;
 use crate::workers::{self, Output};
@@ -47,7 +48,12 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
     if !args.telemetry.is_empty() {
         engine.listen_to(Box::new(TelemetryFiles::open(&args.telemetry)?));
     }
-    let mut output = RecordOutput { sink: Sink::new(args, color), files: &files, highest: None };
+    let mut output = RecordOutput {
+        sink: Sink::new(args, color),
+        report: args.report.as_deref().map(Report::new),
+        files: &files,
+        highest: None,
+    };
     let workers = args.workers.unwrap_or_else(default_workers);
     workers::run(&mut engine, workers, &mut inputs.chunks(&files, filter), &mut output)?;
     let last = files.len().saturating_sub(1);
@@ -58,7 +64,10 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
             break;
         }
     }
-    let RecordOutput { sink, highest, .. } = output;
+    let RecordOutput { sink, report, highest, .. } = output;
+    if let Some(report) = report {
+        report.write(&files)?;
+    }
     sink.finish(&files, &engine)?;
     Ok(exit(args, &inputs, highest).max(configured))
 }
@@ -75,6 +84,7 @@ const MAX_DEFAULT_WORKERS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 /// Records on their way to the sink.
 struct RecordOutput<'f> {
     sink: Sink,
+    report: Option<Report>,
     files: &'f [PathBuf],
     highest: Option<Level>,
 }
@@ -82,6 +92,9 @@ struct RecordOutput<'f> {
 impl Output for RecordOutput<'_> {
     fn take(&mut self, file: usize, records: Vec<Record>) -> anyhow::Result<()> {
         let path = self.files.get(file).map_or(Path::new(""), PathBuf::as_path);
+        if let Some(report) = &mut self.report {
+            records.iter().for_each(|record| report.take(record));
+        }
         self.sink.take_all(path, records, &mut self.highest)
     }
 }
@@ -155,16 +168,38 @@ fn exit(args: &ReplayArgs, inputs: &Inputs, highest: Option<Level>) -> Exit {
     }
 }
 
+/// Appends a record as one line in the form asked for.
+fn append(
+    lines: &mut Vec<u8>,
+    format: Format,
+    context: &EveContext,
+    record: &Record,
+) -> io::Result<()> {
+    if format == Format::Eve {
+        return dwell_output::append_record(lines, context, record);
+    }
+    if let Some(line) = dwell_output::encode(format, context, record) {
+        lines.extend_from_slice(&line);
+        lines.push(b'\n');
+    }
+    Ok(())
+}
+
 /// Where records go.
 enum Sink {
-    Eve { out: io::Stdout, lines: Vec<u8>, context: EveContext },
+    Lines { format: Format, out: io::Stdout, lines: Vec<u8>, context: EveContext },
     Table(Box<Summary>),
 }
 
 impl Sink {
     fn new(args: &ReplayArgs, color: Color) -> Self {
         match args.format {
-            ReplayFormat::Eve => Self::Eve {
+            ReplayFormat::Eve | ReplayFormat::Ecs | ReplayFormat::Ocsf => Self::Lines {
+                format: match args.format {
+                    ReplayFormat::Ecs => Format::Ecs,
+                    ReplayFormat::Ocsf => Format::Ocsf,
+                    ReplayFormat::Eve | ReplayFormat::Table => Format::Eve,
+                },
                 out: io::stdout(),
                 lines: Vec::with_capacity(2 * WRITE_AT),
                 context: EveContext::default(),
@@ -182,7 +217,7 @@ impl Sink {
         records: Vec<Record>,
         highest: &mut Option<Level>,
     ) -> anyhow::Result<()> {
-        if let Self::Eve { context, .. } = self {
+        if let Self::Lines { context, .. } = self {
             let name = path.to_string_lossy();
             if context.pcap_filename.as_deref() != Some(&*name) {
                 context.pcap_filename = Some(name.into_owned());
@@ -193,8 +228,8 @@ impl Sink {
                 *highest = (*highest).max(Some(finding.level));
             }
             match self {
-                Self::Eve { out, lines, context } => {
-                    dwell_output::append_record(lines, context, &record)?;
+                Self::Lines { format, out, lines, context } => {
+                    append(lines, *format, context, &record)?;
                     if lines.len() >= WRITE_AT {
                         out.write_all(lines)?;
                         lines.clear();
@@ -209,9 +244,9 @@ impl Sink {
     fn finish(self, files: &[PathBuf], engine: &Engine) -> anyhow::Result<()> {
         let stats = engine.stats();
         match self {
-            Self::Eve { mut out, mut lines, context } => {
+            Self::Lines { format, mut out, mut lines, context } => {
                 let record = Record::Stats(Box::new(stats));
-                dwell_output::append_record(&mut lines, &context, &record)?;
+                append(&mut lines, format, &context, &record)?;
                 out.write_all(&lines)?;
                 out.flush()?;
             }

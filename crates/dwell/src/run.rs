@@ -6,7 +6,7 @@
 mod console;
 mod outputs;
 mod packets;
-mod privileges;
+pub(crate) mod privileges;
 mod records;
 mod reload;
 mod shared;
@@ -132,6 +132,7 @@ struct Sensor {
     packets: packets::Packets,
     records: records::Records,
     router: outputs::Router,
+    prepared: Vec<outputs::Prepared>,
     bound: Option<dwell_console::Bound>,
     view: Arc<console::View>,
 }
@@ -145,8 +146,7 @@ impl Sensor {
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new(build_info()).context("metrics")?);
         let router = outputs::Router::default();
-        let prepared = outputs::prepare(&config.output).context("output")?;
-        router.replace(outputs::start(prepared, &metrics)?);
+        let prepared = outputs::prepare(&config).context("output")?;
         let shared = Arc::new(shared::Shared::default());
         let mut engine = Engine::new(EngineConfig {
             decode: config.decode(),
@@ -187,12 +187,13 @@ impl Sensor {
             let default = Path::new(DEFAULT_PATH);
             default.exists().then(|| default.to_owned())
         });
-        Ok(Self { config, path, metrics, shared, packets, records, router, bound, view })
+        Ok(Self { config, path, metrics, shared, packets, records, router, prepared, bound, view })
     }
 
     fn run(self) -> anyhow::Result<Exit> {
+        privileges::give_up(&self.config, self.path.as_deref()).context("privileges")?;
         let signals = supervise::Signals::catch()?;
-        privileges::drop(&self.config, self.path.as_deref()).context("privileges")?;
+        self.router.replace(outputs::start(self.prepared, &self.metrics)?);
         let packets = spawn("packets", {
             let packets = self.packets;
             move || packets.run()

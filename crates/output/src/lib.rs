@@ -3,15 +3,18 @@
 //! Knows the domain types and changes none of them to suit a format.
 
 mod coverage;
+mod ecs;
 mod escape;
 mod eve;
 mod fingerprint;
 mod json;
 mod metrics;
+mod ocsf;
 mod sink;
 
 pub use coverage::{Coverage, HostCoverage, Seen};
 pub use escape::{MAX_TEXT, clipped, printable};
+pub(crate) use eve::eve_time;
 pub use eve::{EveContext, SCHEMA_VERSION, append_record, write_record};
 pub use fingerprint::{FingerprintRow, transport};
 pub use metrics::{
@@ -19,6 +22,7 @@ pub use metrics::{
     RecordTally, SinkDrop, SinkError, SinkMetrics,
 };
 pub use sink::{
-    Again, Clock, Complain, Compress, Failure, FileConfig, FileSink, Format, Item, Queue, Rotation,
-    RunningSink, Sink, SinkLimits, StreamSink, encode, kind_of,
+    Again, Clock, Complain, Compress, Failure, FileConfig, FileSink, Format, IpfixConfig,
+    IpfixSink, IpfixTransport, Item, Queue, Rotation, RunningSink, Sink, SinkLimits, StreamSink,
+    SyslogConfig, SyslogSink, SyslogTransport, WebhookConfig, WebhookSink, encode, kind_of,
 };

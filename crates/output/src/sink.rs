@@ -4,8 +4,11 @@
 //! Nobody who hands a record over ever waits. When a queue is full, findings outlive updates.
 
 mod file;
+mod ipfix;
 mod queue;
 mod stream;
+mod syslog;
+mod webhook;
 mod worker;
 
 use std::sync::Arc;
@@ -17,8 +20,11 @@ use dwell_packet::Timestamp;
 use crate::{EveContext, SinkError};
 
 pub use file::{Compress, FileConfig, FileSink, Rotation};
+pub use ipfix::{IpfixConfig, IpfixSink, IpfixTransport};
 pub use queue::{Item, Queue};
 pub use stream::StreamSink;
+pub use syslog::{SyslogConfig, SyslogSink, SyslogTransport};
+pub use webhook::{WebhookConfig, WebhookSink};
 pub use worker::{Complain, RunningSink, SinkLimits};
 
 /// The machine's clock: sinks rotate and stamp by it, whatever time the packets are from.
@@ -42,7 +48,10 @@ pub enum Format {
 #[must_use]
 pub fn encode(format: Format, context: &EveContext, record: &Record) -> Option<Vec<u8>> {
     match format {
-        Format::Eve | Format::Ecs | Format::Ocsf | Format::Ipfix => {
+        Format::Ecs => serde_json::to_vec(&crate::ecs::document(context, record)?).ok(),
+        Format::Ocsf => serde_json::to_vec(&crate::ocsf::event(context, record)?).ok(),
+        Format::Ipfix => ipfix::encode(context.flow_base, record),
+        Format::Eve => {
             let mut line = Vec::with_capacity(LINE_BYTES);
             crate::write_record(&mut line, context, record).ok()?;
             line.pop();

@@ -32,6 +32,13 @@ fn unknown_keys_bare_numbers_and_nonsense_are_refused_with_their_place() {
         ("[[capture]]\ninterface = 'a'\nfilter = 'prot tcp'", "prot tcp"),
         ("[[capture]]\ninterface = 'a'\n[[capture]]\ninterface = 'a'", "twice"),
         ("[[output]]\nname = 'x'\ntype = 'file'", "needs a path"),
+        ("[[output]]\nname = 'x'\ntype = 'syslog'\naddress = 'a'", "no host:port"),
+        (
+            "[[output]]\nname = 'x'\ntype = 'syslog'\naddress = 'a:1'\ntransport = 'tls'",
+            "authorities",
+        ),
+        ("[[output]]\nname = 'x'\ntype = 'webhook'", "needs a url"),
+        ("[[output]]\nname = 'x'\ntype = 'file'\npath = 'p'\nurl = 'u'", "url is of no use"),
         ("[[output]]\nname = 'x'\ntype = 'file'\npath = 'p'\nrecords = ['flows']", "none of"),
     ] {
         let found = refusal(text);

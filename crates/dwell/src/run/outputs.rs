@@ -7,10 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use dwell_engine::Record;
 use dwell_output::{
-    EveContext, FileSink, Format, Item, Metrics, RunningSink, Sink, StreamSink, kind_of,
+    EveContext, FileSink, Format, IpfixSink, Item, Metrics, RunningSink, Sink, StreamSink,
+    SyslogSink, WebhookSink, kind_of,
 };
 
-use crate::config::{OutputConfig, OutputKind};
+use crate::config::{Config, OutputConfig, OutputKind};
 use crate::{clock, log};
 
 /// A sink that is open and has no thread yet.
@@ -35,17 +36,20 @@ pub(super) struct Router {
 pub(super) struct Started(Vec<Routed>);
 
 /// Opens every sink: what can fail does so here, before anything changes.
-pub(super) fn prepare(outputs: &[OutputConfig]) -> anyhow::Result<Vec<Prepared>> {
-    outputs
+pub(super) fn prepare(config: &Config) -> anyhow::Result<Vec<Prepared>> {
+    let hostname = super::sensor_name(config);
+    config
+        .output
         .iter()
         .map(|config| {
-            let sink = open(config).with_context(|| format!("output {:?}", config.name))?;
+            let sink =
+                open(config, &hostname).with_context(|| format!("output {:?}", config.name))?;
             Ok(Prepared { config: config.clone(), sink })
         })
         .collect()
 }
 
-fn open(config: &OutputConfig) -> anyhow::Result<Box<dyn Sink>> {
+fn open(config: &OutputConfig, hostname: &str) -> anyhow::Result<Box<dyn Sink>> {
     Ok(match config.kind {
         OutputKind::File => {
             let file = config.file_config().context("a file needs a path")?;
@@ -54,6 +58,19 @@ fn open(config: &OutputConfig) -> anyhow::Result<Box<dyn Sink>> {
                 FileSink::open(file, clock::wall)
                     .with_context(|| format!("{path}: cannot open"))?,
             )
+        }
+        OutputKind::Syslog => {
+            let syslog =
+                config.syslog_config(hostname).context("a syslog output needs an address")?;
+            Box::new(SyslogSink::new(syslog, clock::wall)?)
+        }
+        OutputKind::Webhook => {
+            let webhook = config.webhook_config().context("a webhook needs a url")?;
+            Box::new(WebhookSink::new(webhook)?)
+        }
+        OutputKind::Ipfix => {
+            let ipfix = config.ipfix_config().context("an IPFIX output needs an address")?;
+            Box::new(IpfixSink::new(ipfix, clock::wall))
         }
         OutputKind::Stdout => Box::new(StreamSink::new(std::io::stdout())),
     })

@@ -71,7 +71,7 @@ pub(super) fn reload(
     let materials = Materials::load(&config)?;
     let changed = config.output != current.output && !config.output.is_empty();
     let started = if changed {
-        let prepared = outputs::prepare(&config.output).context("output")?;
+        let prepared = outputs::prepare(&config).context("output")?;
         Some(outputs::start(prepared, metrics)?)
     } else {
         None

@@ -12,6 +12,7 @@ mod value;
 use std::io::{self, Write};
 
 use dwell_engine::Record;
+use dwell_packet::Timestamp;
 use serde::Serialize;
 
 use crate::CaptureFigures;
@@ -19,6 +20,12 @@ use crate::json;
 
 /// Version of the `dwell` object in every line.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// A time as EVE writes it: RFC 3339 with microseconds and `+0000`.
+pub(crate) fn eve_time(ts: Timestamp) -> String {
+    let text = serde_json::to_value(value::Time(ts)).ok();
+    text.and_then(|text| Some(text.as_str()?.to_owned())).unwrap_or_default()
+}
 
 /// What every line says of its source.
 #[derive(Clone, Debug, Default)]
