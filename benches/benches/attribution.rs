@@ -80,7 +80,7 @@ fn fleet() -> Vec<Flow> {
     let prints: Vec<(String, String)> =
         (0..1_200).map(|_| (ja4_of(&mut random), ja3_of(&mut random))).collect();
     let mut flows = Vec::new();
-    for application in 0..600 {
+    for application in 0..2_400 {
         let busy = application % 40 == 0;
         for _ in 0..(if busy { 12 } else { 3 }) {
             // Half of the prints of rare programs are a busy one's.

@@ -1,12 +1,13 @@
 //! The answer to one flow's evidence: the best match, what rivals it, what contradicts it.
 //! Knows no files.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::destination::host_name;
-use crate::index::Hit;
+use crate::destination::{host_name, is_under};
+use crate::index::{Hit, Places};
 use crate::rule::RuleScope;
-use crate::search::{Known, KnownStack, MIN_CONFIDENCE, Match, Search, decay};
+use crate::search::{Hot, Known, KnownStack, MIN_CONFIDENCE, Match, Search, decay};
 use crate::{
     AppRules, Attribution, Candidate, Category, Contradiction, Date, Evidence, EvidenceLevel,
     Opening, Outcome, printable, user_agent,
@@ -22,28 +23,32 @@ impl AppRules {
         let view = View::new(self, evidence);
         let search = view.search();
         let mut matches = Vec::with_capacity(USUAL_MATCHES);
-        self.hits(&view, |known, hit| matches.extend(search.try_rule(known, hit)));
+        self.hits(&view, |known, hot, hit| matches.extend(search.try_rule(known, hot, hit)));
         sort(&mut matches);
         let mut attribution = self.answer(&matches, view.stack, evidence);
         attribution.candidates = candidates(&matches);
         attribution.contradictions = self.contradictions(evidence, view.stack);
+        attribution.contradictions.extend(astray(&attribution, &matches, view.name.as_deref()));
         attribution
     }
 
     /// Every rule that the evidence leads to, with what led there.
-    pub(crate) fn hits<'r>(&'r self, view: &View<'_>, mut take: impl FnMut(&'r Known, Hit)) {
+    pub(crate) fn hits<'r>(&'r self, view: &View<'_>, mut take: impl FnMut(&'r Known, &Hot, Hit)) {
         let (name, product) = (view.name.as_deref(), view.product.as_deref());
-        self.index.hits(view.evidence, name, product, |hit| {
-            if let Some(known) = self.rule(hit.rule) {
-                take(known, hit);
+        self.index.hits(&view.places, name, product, |hit| {
+            let at = usize::try_from(hit.rule).ok();
+            if let Some(at) = at
+                && let (Some(known), Some(hot)) = (self.rules.get(at), self.hot.get(at))
+            {
+                take(known, hot, hit);
             }
         });
     }
 
     /// The stack that the fingerprint shows, by the rules for exact keys before those for parts;
     /// none if too little confidence is left to speak for, or against, anything.
-    fn stack_of(&self, evidence: &Evidence<'_>, today: Date) -> Option<&KnownStack> {
-        self.index.votes(evidence).find_map(|votes| {
+    fn stack_of(&self, places: &Places, today: Date) -> Option<&KnownStack> {
+        self.index.votes(places).find_map(|votes| {
             let weight = |stack: usize| -> f64 {
                 let own = votes.iter().filter(|vote| vote.stack == stack);
                 own.map(|vote| vote.weight * decay(vote.date, today)).sum()
@@ -64,14 +69,14 @@ impl AppRules {
         stack: Option<&KnownStack>,
         evidence: &Evidence<'_>,
     ) -> Attribution {
-        let mut winners = matches.iter().filter(|found| {
-            found.known.rule.scope != RuleScope::Hint && found.confidence >= MIN_CONFIDENCE
-        });
+        let mut winners = matches
+            .iter()
+            .filter(|found| found.scope != RuleScope::Hint && found.confidence >= MIN_CONFIDENCE);
         let Some(best) = winners.next() else { return unknown(evidence, stack) };
         let equals: Vec<&Match<'_>> = winners
             .filter(|found| found.order() == best.order())
             .filter(|found| found.confidence * CLEAR_LEAD > best.confidence)
-            .filter(|found| found.known.application != best.known.application)
+            .filter(|found| found.application != best.application)
             .collect();
         let known = best.known;
         let mut attribution = Attribution {
@@ -182,6 +187,7 @@ pub(crate) struct View<'v> {
     pub(crate) name: Option<String>,
     /// In lower case.
     pub(crate) product: Option<String>,
+    places: Places,
     today: Date,
 }
 
@@ -189,11 +195,13 @@ impl<'v> View<'v> {
     pub(crate) fn new(rules: &'v AppRules, evidence: &'v Evidence<'v>) -> Self {
         let today = Date::of(evidence.at);
         let product = evidence.user_agent.and_then(user_agent::product);
+        let places = rules.index.places(evidence);
         Self {
             evidence,
-            stack: rules.stack_of(evidence, today),
+            stack: rules.stack_of(&places, today),
             name: evidence.server_name.and_then(host_name),
             product: product.map(str::to_ascii_lowercase),
+            places,
             today,
         }
     }
@@ -205,8 +213,25 @@ impl<'v> View<'v> {
             name: self.name.as_deref(),
             product: self.product.as_deref(),
             today: self.today,
+            aged: Cell::new((None, 1.0)),
         }
     }
+}
+
+/// The contradiction of an application at a name that is none of its destinations.
+fn astray(
+    answer: &Attribution,
+    matches: &[Match<'_>],
+    name: Option<&str>,
+) -> Option<Contradiction> {
+    let name = name.filter(|_| answer.outcome == Outcome::Application)?;
+    let rule = matches.iter().find(|found| answer.rule.as_ref() == Some(&found.known.id))?;
+    let destinations = &rule.known.rule.destinations;
+    let known = destinations.iter().any(|suffix| is_under(name, suffix));
+    (!destinations.is_empty() && !known).then(|| Contradiction::Destination {
+        application: Arc::clone(&answer.application),
+        destination: printable(name.as_bytes(), MAX_LABEL_BYTES).into(),
+    })
 }
 
 /// Puts matches in order, the best first, whatever order they came in.
@@ -220,20 +245,23 @@ pub(crate) fn sort(matches: &mut [Match<'_>]) {
 
 /// The applications of all matches, the best first, each once.
 fn candidates(matches: &[Match<'_>]) -> Vec<Candidate> {
-    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut candidates: Vec<Candidate> =
+        Vec::with_capacity(matches.len().min(Attribution::MAX_CANDIDATES));
+    let mut named = [None; Attribution::MAX_CANDIDATES];
     for found in matches {
-        let known = found.known;
-        let named = candidates.iter().any(|other| other.application == known.application);
-        if named || candidates.len() >= Attribution::MAX_CANDIDATES {
+        if named.contains(&Some(found.application)) {
             continue;
         }
+        let Some(place) = named.get_mut(candidates.len()) else { break };
+        *place = Some(found.application);
+        let known = found.known;
         candidates.push(Candidate {
             application: Arc::clone(&known.application),
             family: known.family.clone(),
             rule: Arc::clone(&known.id),
             level: found.level,
             confidence: found.confidence,
-            hint: known.rule.scope == RuleScope::Hint,
+            hint: found.scope == RuleScope::Hint,
         });
     }
     candidates

@@ -178,6 +178,13 @@ pub enum Contradiction {
         /// The system by its SYN.
         os: crate::Os,
     },
+    /// The application goes nowhere near this name, as its rule knows.
+    Destination {
+        /// The application.
+        application: Arc<str>,
+        /// The name.
+        destination: Arc<str>,
+    },
     /// Endpoint telemetry names a process that cannot be what the wire shows.
     Process {
         /// The process by its host.
@@ -195,6 +202,7 @@ impl Contradiction {
             Self::StackOs { .. } => "stack_os",
             Self::UserAgentStack { .. } => "user_agent_stack",
             Self::UserAgentOs { .. } => "user_agent_os",
+            Self::Destination { .. } => "destination",
             Self::Process { .. } => "process",
         }
     }
@@ -211,6 +219,9 @@ impl fmt::Display for Contradiction {
             }
             Self::UserAgentOs { claimed, os } => {
                 write!(f, "a User-Agent on {} behind a SYN of {}", claimed.label(), os.label())
+            }
+            Self::Destination { application, destination } => {
+                write!(f, "{application} does not go to {destination}")
             }
             Self::Process { process, wire } => {
                 write!(f, "the endpoint names the process {process}, the wire looks like {wire}")

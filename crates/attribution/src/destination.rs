@@ -94,6 +94,17 @@ pub fn group_of(name: &str) -> String {
     }
 }
 
+/// The bytes as they are, if they already are a name as most hosts send it: what would come out of
+/// [`host_name`] without any of its care.
+fn plain_name(bytes: &[u8]) -> Option<&str> {
+    let plain =
+        |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.' | b'_');
+    let bounded = bytes.len() <= MAX_NAME_BYTES && bytes.iter().all(plain);
+    // A name that ends in a letter is no address.
+    let named = bytes.last().is_some_and(u8::is_ascii_lowercase) && !bytes.starts_with(b".");
+    if bounded && named { std::str::from_utf8(bytes).ok() } else { None }
+}
+
 /// Whether `name` is a public suffix itself: everybody's names lie under it.
 pub(crate) fn is_public_suffix(name: &str) -> bool {
     psl::suffix(name.as_bytes())
@@ -104,6 +115,9 @@ pub(crate) fn is_public_suffix(name: &str) -> bool {
 /// when it is empty or an address.
 #[must_use]
 pub fn host_name(bytes: &[u8]) -> Option<String> {
+    if let Some(name) = plain_name(bytes) {
+        return Some(name.to_owned());
+    }
     let text = printable(bytes, MAX_NAME_BYTES).to_ascii_lowercase();
     let text = match text.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -200,6 +214,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_short_way_gives_the_same_name(name in "[a-z0-9._-]{0,40}[a-z]") {
+            let long = printable(name.as_bytes(), MAX_NAME_BYTES);
+            let long = Some(long.trim_matches('.').to_owned()).filter(|name| !name.is_empty());
+            prop_assert_eq!(host_name(name.as_bytes()), long);
+        }
+
         #[test]
         fn any_bytes_give_a_printable_group(bytes: Vec<u8>) {
             let addr = "192.0.2.1".parse().unwrap();

@@ -107,8 +107,8 @@ impl AppRules {
         let search = view.search();
         let mut matches: Vec<Match<'_>> = Vec::new();
         let mut steps = self.lookups(&view);
-        self.hits(&view, |known, hit| {
-            let outcome = search.try_rule(known, hit);
+        self.hits(&view, |known, hot, hit| {
+            let outcome = search.try_rule(known, hot, hit);
             matches.extend(outcome);
             let (level, confidence, fate) = match outcome {
                 Ok(found) => (Some(found.level), found.confidence, Fate::Outranked),

@@ -113,6 +113,9 @@ pub(crate) struct Index {
     products: Map<String, Vec<u32>>,
 }
 
+/// The numbers of the evidence's parts, by [`PARTS`].
+pub(crate) type Places = [Option<u32>; PARTS.len()];
+
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// A rule that the evidence leads to, and by what.
@@ -164,12 +167,11 @@ impl Index {
     /// Gives every rule that the evidence leads to, by the most telling keys first.
     pub(crate) fn hits(
         &self,
-        evidence: &Evidence<'_>,
+        places: &Places,
         name: Option<&str>,
         product: Option<&str>,
         mut take: impl FnMut(Hit),
     ) {
-        let places = self.places(evidence);
         let mut give = |rules: &[u32], part, labels, by_product| {
             for &rule in rules {
                 take(Hit { rule, part, labels, by_product });
@@ -177,7 +179,7 @@ impl Index {
         };
         self.walk(name.unwrap_or_default(), |node, entry| {
             for (part, place) in PARTS.into_iter().zip(places) {
-                let Some(place) = place else { continue };
+                let Some(place) = *place else { continue };
                 if let Some(rules) = self.pairs.get(&(place, node)) {
                     give(rules, Some(part), entry.labels, false);
                 }
@@ -185,7 +187,7 @@ impl Index {
             give(&entry.rules, None, entry.labels, false);
         });
         for (part, place) in PARTS.into_iter().zip(places) {
-            let entry = place.and_then(|place| self.part_entry(place));
+            let entry = (*place).and_then(|place| self.part_entry(place));
             give(entry.map_or(&[], |entry| &entry.rules), Some(part), 0, false);
         }
         let rules = product.and_then(|product| self.products.get(product));
@@ -194,11 +196,10 @@ impl Index {
 
     /// The votes for stacks of each known part, the most telling first; the extension part has
     /// none, since libraries of one kind share it.
-    pub(crate) fn votes(&self, evidence: &Evidence<'_>) -> impl Iterator<Item = &[Vote]> {
-        let places = self.places(evidence);
+    pub(crate) fn votes(&self, places: &Places) -> impl Iterator<Item = &[Vote]> {
         PARTS
             .into_iter()
-            .zip(places)
+            .zip(*places)
             .filter(|(part, _)| *part != Part::Extensions)
             .filter_map(|(_, place)| self.part_entry(place?))
             .map(|entry| entry.votes.as_slice())
@@ -242,7 +243,8 @@ impl Index {
             .collect()
     }
 
-    fn places(&self, evidence: &Evidence<'_>) -> [Option<u32>; PARTS.len()] {
+    /// Where the parts of the evidence's fingerprints stand, each looked up once.
+    pub(crate) fn places(&self, evidence: &Evidence<'_>) -> Places {
         PARTS.map(|part| {
             let key = part.of(evidence)?;
             self.parts.get(&PartRef { part, key }).copied()

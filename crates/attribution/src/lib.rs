@@ -38,8 +38,8 @@ pub use evidence::{Evidence, EvidenceLevel, Opening};
 pub use explain::{Explanation, Fate, Step, Tried};
 pub use host::{HostId, HostNameSource, HostRef, OsSource, Suspicion};
 pub use hosts::{Hosts, HostsConfig, SharedHosts};
-pub use inventory::{Inventory, InventoryEntry};
 pub use import::{Import, ImportFormat, ImportOptions, import};
+pub use inventory::{Inventory, InventoryEntry};
 pub use learn::{
     Conflict, FlowLineError, LabelledFlow, Learned, Learner, Observation, ObservationError, Origin,
     read_flow_line,

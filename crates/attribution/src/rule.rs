@@ -55,6 +55,10 @@ pub(crate) struct Rule {
     #[serde(default)]
     pub(crate) stack: Vec<String>,
     pub(crate) long_lived_normal: Option<bool>,
+    /// Everywhere that the application goes, where that is known: names, each with everything under
+    /// it. A flow elsewhere that is taken for it contradicts itself.
+    #[serde(default)]
+    pub(crate) destinations: Vec<String>,
     /// Precision of the rule when it was made, 0 to 1.
     pub(crate) confidence: f64,
     /// Labelled flows that it was learned from. With it the confidence is the precision measured at
@@ -119,7 +123,9 @@ impl Rule {
         let extensions = parts.map(|bad| ("extensions", bad));
         let ja3 = self.ja3.iter().find(|hash| !is_hex(hash, 32)).map(|bad| ("ja3", bad));
         let sni = self.sni.iter().find(|name| !is_suffix(name)).map(|bad| ("sni", bad));
-        let bad = ja4.or(stable).or(cipher).or(extensions).or(ja3).or(sni);
+        let odd = self.destinations.iter().find(|name| !is_suffix(name));
+        let destinations = odd.map(|bad| ("destinations", bad));
+        let bad = ja4.or(stable).or(cipher).or(extensions).or(ja3).or(sni).or(destinations);
         bad.map(|(key, bad)| (key, format!("`{bad}` is not of the right form")))
     }
 

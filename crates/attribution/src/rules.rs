@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -13,7 +13,7 @@ use crate::answer::MAX_LABEL_BYTES;
 use crate::config::{LoadError, MappingError, Source, read_files};
 use crate::index::Index;
 use crate::rule::{Rule, Stack};
-use crate::search::{Known, KnownStack};
+use crate::search::{Hot, Known, KnownStack};
 use crate::{Attribution, Category, Outcome, printable};
 
 /// Mapping rules from evidence to application, ready to be searched.
@@ -24,6 +24,9 @@ use crate::{Attribution, Category, Outcome, printable};
 #[derive(Debug, Default)]
 pub struct AppRules {
     pub(crate) rules: Vec<Known>,
+    /// By the numbers of `rules`.
+    pub(crate) hot: Vec<Hot>,
+    applications: HashMap<Arc<str>, u32, foldhash::fast::RandomState>,
     pub(crate) stacks: Vec<KnownStack>,
     pub(crate) index: Index,
     ids: HashSet<String, foldhash::fast::RandomState>,
@@ -134,10 +137,14 @@ impl AppRules {
             // The index has them; of ten thousands of rules they would be most of the memory.
             rule.forget_keys();
         }
-        let shared = |text: &String| Arc::from(printable(text.as_bytes(), MAX_LABEL_BYTES));
+        let shared = |text: &String| Arc::<str>::from(printable(text.as_bytes(), MAX_LABEL_BYTES));
+        let application = shared(&rule.application);
+        let next = u32::try_from(self.applications.len()).unwrap_or(u32::MAX);
+        let place = *self.applications.entry(Arc::clone(&application)).or_insert(next);
+        self.hot.push(Hot::of(&rule, place));
         self.rules.push(Known {
             id: shared(&rule.id),
-            application: shared(&rule.application),
+            application,
             family: rule.family.as_ref().map(shared),
             vendor: rule.vendor.as_ref().map(shared),
             has_fingerprint,

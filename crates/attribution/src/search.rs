@@ -1,5 +1,6 @@
 //! One search: which rules fit the evidence of one flow, and how well. Knows no answers.
 
+use std::cell::Cell;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
@@ -19,6 +20,34 @@ pub(crate) struct Known {
     pub(crate) has_fingerprint: bool,
 }
 
+/// What a search needs of every rule that it tries, apart from the rest: twenty thousand rules'
+/// stay in a second-level cache.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hot {
+    confidence: f64,
+    date: Option<Date>,
+    /// The application, by number: rules for one application have one.
+    pub(crate) application: u32,
+    pub(crate) scope: RuleScope,
+    /// Whether the rule asks for no protocol, port or system.
+    plain: bool,
+    /// Whether the confidence was measured at the rule's own level.
+    measured: bool,
+}
+
+impl Hot {
+    pub(crate) fn of(rule: &Rule, application: u32) -> Self {
+        Self {
+            confidence: rule.confidence,
+            date: rule.date,
+            application,
+            scope: rule.scope,
+            plain: rule.alpn.is_empty() && rule.port.is_empty() && rule.os.is_empty(),
+            measured: rule.flows.is_some(),
+        }
+    }
+}
+
 /// A stack with its texts as they are handed out.
 #[derive(Debug)]
 pub(crate) struct KnownStack {
@@ -31,6 +60,9 @@ pub(crate) struct KnownStack {
 #[derive(Clone, Copy)]
 pub(crate) struct Match<'r> {
     pub(crate) known: &'r Known,
+    /// The application, by number.
+    pub(crate) application: u32,
+    pub(crate) scope: RuleScope,
     pub(crate) level: EvidenceLevel,
     /// Labels of the name matched.
     labels: usize,
@@ -67,21 +99,41 @@ pub(crate) struct Search<'s> {
     pub(crate) product: Option<&'s str>,
     /// The day on which the flow opened.
     pub(crate) today: Date,
+    /// The last date that a rule had, with what is left of its confidence: rules that were learned
+    /// together share it.
+    pub(crate) aged: Cell<(Option<Date>, f64)>,
 }
 
 impl Search<'_> {
     /// The rule as a match, if every part of its key fits.
-    pub(crate) fn try_rule<'r>(&self, known: &'r Known, hit: Hit) -> Result<Match<'r>, Miss> {
-        let rule = &known.rule;
-        let conditions = self.conditions_met(rule).ok_or(Miss::Condition)?;
+    pub(crate) fn try_rule<'r>(
+        &self,
+        known: &'r Known,
+        hot: &Hot,
+        hit: Hit,
+    ) -> Result<Match<'r>, Miss> {
+        let conditions =
+            if hot.plain { 0 } else { self.conditions_met(&known.rule).ok_or(Miss::Condition)? };
         let (level, labels) = if hit.by_product {
-            (EvidenceLevel::UserAgent, self.listed(rule).ok_or(Miss::Key)?)
+            (EvidenceLevel::UserAgent, self.listed(&known.rule).ok_or(Miss::Key)?)
         } else {
-            (self.level(known, hit)?, hit.labels)
+            (self.level(known, hot, hit)?, hit.labels)
         };
-        let trust = if rule.flows.is_some() { 1.0 } else { level.trust() };
-        let confidence = rule.confidence * trust * decay(rule.date, self.today);
-        Ok(Match { known, level, labels, conditions, confidence })
+        let trust = if hot.measured { 1.0 } else { level.trust() };
+        let confidence = hot.confidence * trust * self.decay(hot.date);
+        let Hot { application, scope, .. } = *hot;
+        Ok(Match { known, application, scope, level, labels, conditions, confidence })
+    }
+
+    /// [`decay`] as of the day of the flow.
+    fn decay(&self, date: Option<Date>) -> f64 {
+        let (last, left) = self.aged.get();
+        if last == date {
+            return left;
+        }
+        let left = decay(date, self.today);
+        self.aged.set((date, left));
+        left
     }
 
     /// How many labels of the name a rule for a product has, if its name and fingerprint fit.
@@ -122,9 +174,9 @@ impl Search<'_> {
         all.then(|| fits.iter().filter(|&&(unasked, _)| !unasked).count())
     }
 
-    fn level(&self, known: &Known, hit: Hit) -> Result<EvidenceLevel, Miss> {
+    fn level(&self, known: &Known, hot: &Hot, hit: Hit) -> Result<EvidenceLevel, Miss> {
         use EvidenceLevel as Level;
-        let shared = known.rule.scope == RuleScope::Stack;
+        let shared = hot.scope == RuleScope::Stack;
         Ok(match (hit.part, hit.labels > 0) {
             (Some(Part::Ja4), true) => Level::Ja4Destination,
             (Some(Part::Stable), true) => Level::StableDestination,

@@ -243,6 +243,29 @@ source = "test"
 }
 
 #[test]
+fn an_application_outside_all_its_destinations_contradicts_itself() {
+    let text = r#"
+[[rule]]
+id = "helper"
+application = "Updater"
+ja4 = ["t13d1516h2_8daaf6152771_02713d6af862"]
+destinations = ["updates.example"]
+confidence = 0.8
+source = "test"
+"#;
+    let (rules, errors) = AppRules::from_texts([("apps.toml", text)]);
+    assert_eq!(errors, []);
+    let ask = |name| rules.attribute(&hello("t13d1516h2_8daaf6152771_02713d6af862", name));
+    assert_eq!(ask("cdn.updates.example").contradictions, []);
+    assert_eq!(ask("").contradictions, []);
+    let astray = Contradiction::Destination {
+        application: "Updater".into(),
+        destination: "c2.example".into(),
+    };
+    assert_eq!(ask("c2.example").contradictions, [astray]);
+}
+
+#[test]
 fn the_order_of_files_changes_no_answer() {
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/apps");
     let mut files: Vec<_> =
