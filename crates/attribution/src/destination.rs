@@ -87,9 +87,10 @@ pub fn group_of(name: &str) -> String {
     if SHARED_SUFFIXES.iter().any(|suffix| is_under(name, suffix)) {
         return name.to_owned();
     }
-    let private = psl::suffix(bytes).is_some_and(|suffix| suffix.typ() == Some(Type::Private));
     match psl::domain(bytes) {
-        Some(domain) if !private => String::from_utf8_lossy(domain.as_bytes()).into_owned(),
+        Some(domain) if domain.suffix().typ() != Some(Type::Private) => {
+            String::from_utf8_lossy(domain.as_bytes()).into_owned()
+        }
         Some(_) | None => name.to_owned(),
     }
 }

@@ -86,6 +86,12 @@ impl Hosts {
     /// Call it once a flow, in packet order, for the sender of a flow's first packet and for the
     /// sender of its first answer: the latter is how routers show.
     pub fn observe(&mut self, now: Timestamp, addr: IpAddr, mac: Option<MacAddress>) -> HostRef {
+        self.note(now, addr, mac);
+        self.host(now, addr)
+    }
+
+    /// The same as [`Hosts::observe`] for a caller that does not want the host now.
+    pub fn note(&mut self, now: Timestamp, addr: IpAddr, mac: Option<MacAddress>) {
         let addr = addr.to_canonical();
         let local = self.is_local(addr);
         // A machine without an address yet (DHCP) says nothing of its MAC, least of all that it is
@@ -100,14 +106,14 @@ impl Hosts {
                 changed = mac.is_some();
             }
         } else if !local {
-            return HostRef::of_address(addr, now);
+            // Remote addresses are not remembered.
+            return;
         } else {
             changed = self.insert(addr, Known::new(joined.unwrap_or(HostId(addr)), now, mac));
         }
         if changed {
             self.publish(now, addr);
         }
-        self.host(now, addr)
     }
 
     /// Takes note that a machine itself says that `addr` is at `mac` (ARP, neighbour discovery).

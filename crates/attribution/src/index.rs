@@ -243,6 +243,20 @@ impl Index {
             .collect()
     }
 
+    /// What tells the rules that `name` leads to from those of other names: the name that stands
+    /// for itself alone, and the longest of the suffixes, if rules have any.
+    pub(crate) fn name_mark(&self, name: &str) -> [Option<u32>; 2] {
+        let mut longest = None;
+        // The suffixes come last, from the right.
+        self.walk(name, |node, _| longest = Some(node));
+        [self.exact.get(name).copied(), longest]
+    }
+
+    /// Whether a rule has `key` for this part of the fingerprint.
+    pub(crate) fn knows(&self, part: Part, key: &str) -> bool {
+        self.parts.contains_key(&PartRef { part, key })
+    }
+
     /// Where the parts of the evidence's fingerprints stand, each looked up once.
     pub(crate) fn places(&self, evidence: &Evidence<'_>) -> Places {
         PARTS.map(|part| {

@@ -18,9 +18,11 @@ mod import;
 mod index;
 mod inventory;
 mod learn;
+mod memo;
 mod network;
 pub mod os;
 mod policy;
+mod recall;
 mod rule;
 mod rules;
 mod search;
@@ -50,6 +52,7 @@ pub use policy::{
     Judgement, Policy, PolicyError, PolicyExplanation, PolicyStep, Program, Subject, Unexpected,
     Verdict,
 };
+pub use recall::Recall;
 pub use rules::AppRules;
 pub use text::{MAX_NAME_BYTES, printable};
 pub use user_agent::system as claimed_system;

@@ -13,7 +13,7 @@ use dwell_capture::Filter;
 use dwell_detect::{DetectConfig, Level};
 use dwell_engine::{Engine, EngineConfig, Record};
 use dwell_flow::{FlowConfig, FlowScope, OverlapPolicy};
-use dwell_output::{EveContext, Format};
+use dwell_output::{EveContext, EveLines, Format};
 
 use crate::Exit;
 use crate::cli::{Color, FailLevel, FlowKeyScope, ReplayArgs, ReplayFormat, TcpOverlap};
@@ -170,13 +170,13 @@ fn exit(args: &ReplayArgs, inputs: &Inputs, highest: Option<Level>) -> Exit {
 
 /// Appends a record as one line in the form asked for.
 fn append(
-    lines: &mut Vec<u8>,
+    (lines, eve): (&mut Vec<u8>, &mut EveLines),
     format: Format,
     context: &EveContext,
     record: &Record,
 ) -> io::Result<()> {
     if format == Format::Eve {
-        return dwell_output::append_record(lines, context, record);
+        return eve.append(lines, context, record);
     }
     if let Some(line) = dwell_output::encode(format, context, record) {
         lines.extend_from_slice(&line);
@@ -187,7 +187,13 @@ fn append(
 
 /// Where records go.
 enum Sink {
-    Lines { format: Format, out: io::Stdout, lines: Vec<u8>, context: EveContext },
+    Lines {
+        format: Format,
+        out: io::Stdout,
+        eve: Box<EveLines>,
+        lines: Vec<u8>,
+        context: EveContext,
+    },
     Table(Box<Summary>),
 }
 
@@ -201,6 +207,7 @@ impl Sink {
                     ReplayFormat::Eve | ReplayFormat::Table => Format::Eve,
                 },
                 out: io::stdout(),
+                eve: Box::default(),
                 lines: Vec::with_capacity(2 * WRITE_AT),
                 context: EveContext::default(),
             },
@@ -228,8 +235,8 @@ impl Sink {
                 *highest = (*highest).max(Some(finding.level));
             }
             match self {
-                Self::Lines { format, out, lines, context } => {
-                    append(lines, *format, context, &record)?;
+                Self::Lines { format, out, eve, lines, context } => {
+                    append((lines, eve), *format, context, &record)?;
                     if lines.len() >= WRITE_AT {
                         out.write_all(lines)?;
                         lines.clear();
@@ -244,9 +251,9 @@ impl Sink {
     fn finish(self, files: &[PathBuf], engine: &Engine) -> anyhow::Result<()> {
         let stats = engine.stats();
         match self {
-            Self::Lines { format, mut out, mut lines, context } => {
+            Self::Lines { format, mut out, mut eve, mut lines, context } => {
                 let record = Record::Stats(Box::new(stats));
-                append(&mut lines, format, &context, &record)?;
+                append((&mut lines, &mut eve), format, &context, &record)?;
                 out.write_all(&lines)?;
                 out.flush()?;
             }

@@ -9,11 +9,13 @@ use dwell_attribution::telemetry::{
     FeedCounters, Observation, Telemetry, TelemetryConfig, TelemetryCounters, TelemetryInput,
 };
 use dwell_attribution::{
-    AppRules, Attribution, Hosts, HostsConfig, MAX_NAME_BYTES, Outcome, Policy, SharedHosts,
-    Subject, claimed_system, printable,
+    AppRules, Attribution, Hosts, HostsConfig, MAX_NAME_BYTES, NameSource, OsSource, Outcome,
+    Policy, Recall, SharedHosts, Subject, claimed_system, printable,
 };
-use dwell_detect::{Burst as SessionBurst, DetectConfig, DetectEvent, Detector, Side};
-use dwell_flow::{Burst, EndReason};
+use dwell_detect::{
+    Burst as SessionBurst, DetectConfig, DetectEvent, Detector, FlowFacts, NameLookup, Side,
+};
+use dwell_flow::{Burst, CommunityId, EndReason};
 use dwell_packet::{Direction, FiveTuple, MacAddress, Neighbour, Timestamp};
 use dwell_proto::{Fact, Observed, Sender, dhcp};
 use foldhash::fast::FixedState;
@@ -21,18 +23,23 @@ use hashbrown::HashMap;
 
 use crate::batch::Batch;
 use crate::event::{Event, EventKind, FlowSnapshot, NotedProcess};
-use crate::flow_state::{FlowState, LastChance};
+use crate::flow_state::{self, FlowState, Recorded};
 use crate::intake::Second;
 use crate::losses::LossLog;
 use crate::migration::Connections;
 use crate::names::Names;
 use crate::processes;
-use crate::record::{FlowRecord, Moment, Record, SessionRecord};
+use crate::record::{FlowIdentity, FlowRecord, Moment, Record};
+use crate::sessions::Sessions;
+use crate::waiting::LastChance;
 
-/// Everything that is known across flows.
+/// Everything that is known across flows: events of flows in, records out.
 #[derive(Debug)]
 pub struct Analytics {
     rules: AppRules,
+    recall: Recall,
+    /// The answer for a flow of which nothing was seen.
+    unattributed: Arc<Attribution>,
     hosts: Hosts,
     telemetry: Telemetry,
     /// Whom to ask for telemetry, if anybody.
@@ -43,9 +50,10 @@ pub struct Analytics {
     now: Timestamp,
     names: Names,
     connections: Connections,
-    flows: HashMap<u64, FlowState, FixedState>,
+    flows: HashMap<u64, Box<FlowState>, FixedState>,
     detector: Detector,
     losses: LossLog,
+    sessions: Sessions,
     verdicts: Vec<DetectEvent>,
     records: Vec<Record>,
 }
@@ -59,6 +67,8 @@ impl Analytics {
     ) -> Self {
         Self {
             rules,
+            recall: Recall::default(),
+            unattributed: Arc::new(Attribution::unattributed()),
             hosts: Hosts::new(hosts),
             telemetry: Telemetry::new(telemetry),
             input: None,
@@ -69,6 +79,7 @@ impl Analytics {
             flows: HashMap::default(),
             detector: Detector::new(config, policy),
             losses: LossLog::default(),
+            sessions: Sessions::default(),
             verdicts: Vec::new(),
             records: Vec::new(),
         }
@@ -81,6 +92,7 @@ impl Analytics {
         config: DetectConfig,
     ) {
         self.rules = rules;
+        self.recall = Recall::default();
         self.detector.reconfigure(config, policy);
     }
 
@@ -113,7 +125,7 @@ impl Analytics {
     fn apply(&mut self, event: Event) {
         let Event { ts, flow, kind, .. } = event;
         match kind {
-            EventKind::Opened(snapshot) => self.opened(flow, &snapshot),
+            EventKind::Opened(snapshot) => self.opened(flow, snapshot),
             EventKind::Process(process) => self.name(ts, flow, process),
             EventKind::Fact { tuple, frame, observed } => {
                 self.fact(ts, flow, (tuple, frame), observed);
@@ -197,7 +209,7 @@ impl Analytics {
     }
 
     /// Judges what is left.
-    pub(crate) fn finish(&mut self, now: Timestamp) {
+    pub fn finish(&mut self, now: Timestamp) {
         self.detector.finish(now, &mut self.verdicts);
         self.collect_verdicts(now);
     }
@@ -207,23 +219,24 @@ impl Analytics {
         std::mem::take(&mut self.records)
     }
 
-    pub(crate) fn detector(&self) -> &Detector {
+    /// Sessions and findings.
+    #[must_use]
+    pub const fn detector(&self) -> &Detector {
         &self.detector
     }
 
-    fn opened(&mut self, flow: u64, snapshot: &FlowSnapshot) {
-        let tuple = snapshot.tuple;
-        let link = snapshot.link;
-        self.hosts.observe(snapshot.first, tuple.src.addr, link.map(|link| link.src));
-        self.hosts.observe(snapshot.first, tuple.dst.addr, link.map(|link| link.dst));
+    fn opened(&mut self, flow: u64, snapshot: Box<FlowSnapshot>) {
+        let (tuple, link, first) = (snapshot.tuple, snapshot.link, snapshot.first);
+        self.hosts.note(first, tuple.src.addr, link.map(|link| link.src));
+        self.hosts.note(first, tuple.dst.addr, link.map(|link| link.dst));
         if let Some(os) = snapshot.os {
             self.hosts.note_os(tuple.src.addr, os);
         }
-        let mut state = FlowState::new(flow, snapshot);
+        let moved = snapshot.quic_short.and_then(|id| self.connections.lookup(tuple.dst, &id));
+        let mut state = Box::new(FlowState::new(flow, snapshot));
         if let Some(process) = self.named.remove(&flow) {
             state.set_noted_process(process);
         }
-        let moved = snapshot.quic_short.and_then(|id| self.connections.lookup(tuple.dst, &id));
         if let Some(earlier) = moved.and_then(|moved| self.flows.get(&moved)) {
             state.continue_from(earlier);
         }
@@ -324,9 +337,7 @@ impl Analytics {
             first: if burst.first == host_sends { Side::Client } else { Side::Server },
         };
         self.detector.burst(flow, session_burst);
-        let handshakes = state.handshake_records(LastChance::No);
-        self.records.extend(handshakes.into_iter().map(Box::new).map(Record::Handshake));
-        self.records.extend(state.http_records().into_iter().map(Box::new).map(Record::Http));
+        state.record_waiting(LastChance::No, &mut self.records);
         if !settled && let Some(snapshot) = state.first_snapshot() {
             self.record(burst.start, flow, Moment::Start, snapshot);
         }
@@ -335,79 +346,155 @@ impl Analytics {
     /// Says who a flow is, with what is known now, and tells the detector.
     fn attribute(&mut self, now: Timestamp, flow: u64) {
         let Some(state) = self.flows.get_mut(&flow) else { return };
-        let host_addr = host_of(&self.hosts, &state.tuple());
-        state.set_host(self.hosts.host(state.opened(), host_addr));
-        let peer = state.peer();
-        let dns = self.names.lookup(state.opened(), host_addr, peer.addr);
-        state.set_destination(dns.as_deref(), self.names.resolver_watched);
-        let wire = self.rules.attribute(&state.evidence());
-        let attribution = processes::attribute(&mut self.telemetry, flow, state, wire);
-        state.set_application(Arc::new(attribution));
-        if !state.may_be_web() {
-            // Name service and the like hold no session in AN0146's sense.
-            state.settle(None);
-            return;
-        }
-        if let Some(facts) = state.flow_facts() {
-            state.settle(self.detector.flow_opened(now, &Arc::new(facts)));
-        }
+        let host_is_client = is_outward(&self.hosts, &state.tuple());
+        state.face(host_is_client);
+        let (own, peer) = state.ends();
+        let host = self.hosts.host(state.opened(), own.addr);
+        let dns = self.names.lookup(state.opened(), own.addr, peer.addr);
+        let clue = state.known_clue();
+        let name = match clue {
+            Some(clue) => clue.name(dns.as_deref()),
+            None => dns.as_deref().map(|name| (name, NameSource::Dns)),
+        };
+        let destination = self.recall.destination(name, peer.addr, peer.port);
+        let wire = match clue {
+            Some(clue) => {
+                // What a program claims of its system is no evidence against the program.
+                let by_syn = matches!(host.os_source, Some(OsSource::Syn | OsSource::SynAndDhcp));
+                let os = host.os.filter(|_| by_syn);
+                let evidence = clue.evidence(peer.port, os, state.opened());
+                self.recall.attribute(&self.rules, &evidence)
+            }
+            None => Arc::clone(&self.unattributed),
+        };
+        let application = processes::attribute(&mut self.telemetry, flow, state, wire);
+        let visibility = state.visibility(&host, &application);
+        let lookup = match (dns, self.names.resolver_watched) {
+            (Some(_), _) => NameLookup::Seen,
+            (None, true) => NameLookup::Absent,
+            (None, false) => NameLookup::Unknown,
+        };
+        // Name service and the like hold no session in AN0146's sense.
+        let session = if state.may_be_web() {
+            self.detector.flow_opened(
+                now,
+                &Arc::new(FlowFacts {
+                    flow_id: flow,
+                    host: host.clone(),
+                    attribution: Arc::clone(&application),
+                    destination: destination.clone(),
+                    opened: state.opened(),
+                    visibility,
+                    lookup,
+                }),
+            )
+        } else {
+            None
+        };
+        let identity = FlowIdentity {
+            flow,
+            tuple: state.tuple(),
+            community: state.community(),
+            host,
+            application,
+            destination,
+            session,
+            visibility,
+        };
+        let identity = Arc::new(identity);
+        self.sessions.settle(state.session(), &identity);
+        state.settle(identity);
     }
 
     /// Says anew who a settled flow is; one that is not settled yet will be asked anyway.
     fn attribute_again(&mut self, now: Timestamp, flow: u64) {
-        if self.flows.get(&flow).is_some_and(FlowState::is_settled) {
+        if self.flows.get(&flow).is_some_and(|state| state.is_settled()) {
             self.attribute(now, flow);
         }
     }
 
     fn ended(&mut self, ts: Timestamp, flow: u64, snapshot: Box<FlowSnapshot>, reason: EndReason) {
-        if let Some(state) = self.flows.get_mut(&flow) {
-            let handshakes = state.handshake_records(LastChance::Yes);
-            self.records.extend(handshakes.into_iter().map(Box::new).map(Record::Handshake));
-            self.records.extend(state.http_records().into_iter().map(Box::new).map(Record::Http));
-            self.telemetry.forget(flow);
-            self.detector.flow_closed(flow, snapshot.last);
-        } else {
-            self.named.remove(&flow);
-            // A flow without payload: it has an end and no session.
-            let mut state = FlowState::new(flow, &snapshot);
-            let addr = host_of(&self.hosts, &snapshot.tuple);
-            state.set_host(self.hosts.host(snapshot.first, addr));
-            state.set_destination(None, false);
-            state.set_application(Arc::new(Attribution::unattributed()));
-            self.flows.insert(flow, state);
-        }
-        self.record(ts, flow, Moment::End(reason), snapshot);
-        self.flows.remove(&flow);
+        let moment = Moment::End(reason);
+        let record = match self.flows.remove(&flow) {
+            Some(mut state) => {
+                state.record_waiting(LastChance::Yes, &mut self.records);
+                self.telemetry.forget(flow);
+                self.detector.flow_closed(flow, snapshot.last);
+                state.record(ts, moment, snapshot).map(|record| self.judged(record))
+            }
+            None => {
+                self.named.remove(&flow);
+                Some(self.bare_record(ts, flow, moment, snapshot))
+            }
+        };
+        self.records.extend(record.map(Box::new).map(Record::Flow));
     }
 
-    fn record(&mut self, ts: Timestamp, flow: u64, moment: Moment, snapshot: Box<FlowSnapshot>) {
-        let Some(state) = self.flows.get_mut(&flow) else { return };
-        let Some(identity) = state.identity() else { return };
-        let (sequence, delta) = state.count_record(ts, &snapshot);
-        let told = identity.application.outcome != Outcome::Unattributed;
-        let judgement = told.then(|| {
-            self.detector.policy().judge(&Subject {
-                host: &identity.host,
-                attribution: &identity.application,
-                destination: &identity.destination,
-                at: ts,
-            })
-        });
-        self.records.push(Record::Flow(Box::new(FlowRecord {
+    /// The only record of a flow that carried no payload: it has an end and no session.
+    fn bare_record(
+        &mut self,
+        ts: Timestamp,
+        flow: u64,
+        moment: Moment,
+        snapshot: Box<FlowSnapshot>,
+    ) -> FlowRecord {
+        let tuple = snapshot.tuple;
+        let (own, peer) = if is_outward(&self.hosts, &tuple) {
+            (tuple.src, tuple.dst)
+        } else {
+            (tuple.dst, tuple.src)
+        };
+        let host = self.hosts.host(snapshot.first, own.addr);
+        let midstream = snapshot.quality.midstream;
+        let identity = FlowIdentity {
+            flow,
+            tuple,
+            community: CommunityId::of(&tuple),
+            visibility: flow_state::visibility_of_nothing(midstream, &tuple, &host),
+            host,
+            application: Arc::clone(&self.unattributed),
+            destination: self.recall.destination(None, peer.addr, peer.port),
+            session: None,
+        };
+        let mut recorded = Recorded::nothing(snapshot.first);
+        let (sequence, delta) = recorded.next(ts, &snapshot.sent, &snapshot.received);
+        FlowRecord {
             ts,
-            identity,
+            identity: Arc::new(identity),
             moment,
             sequence,
             delta,
-            opening_seen: state.opening_seen(),
-            ech: state.ech(),
-            migrated_from: state.migrated_from(),
-            conflicts: state.conflicts().to_vec(),
-            judgement,
+            opening_seen: false,
+            ech: false,
+            migrated_from: None,
+            conflicts: Vec::new(),
+            judgement: None,
             losses: self.losses.since(snapshot.first),
             snapshot,
-        })));
+        }
+    }
+
+    /// The record with what the policy says of its flow, as far as that can be told, and with what
+    /// the sensor lost meanwhile.
+    fn judged(&self, mut record: FlowRecord) -> FlowRecord {
+        record.losses = self.losses.since(record.snapshot.first);
+        let identity = &*record.identity;
+        if identity.application.outcome != Outcome::Unattributed {
+            record.judgement = Some(self.detector.policy().judge(&Subject {
+                host: &identity.host,
+                attribution: &identity.application,
+                destination: &identity.destination,
+                at: record.ts,
+            }));
+        }
+        record
+    }
+
+    fn record(&mut self, ts: Timestamp, flow: u64, moment: Moment, snapshot: Box<FlowSnapshot>) {
+        let state = self.flows.get_mut(&flow);
+        let record = state.and_then(|state| state.record(ts, moment, snapshot));
+        let record = record.map(|record| self.judged(record));
+        self.records.extend(record.map(Box::new).map(Record::Flow));
     }
 
     fn collect_verdicts(&mut self, now: Timestamp) {
@@ -415,10 +502,10 @@ impl Analytics {
             let record = match event {
                 DetectEvent::Finding(finding) => Record::Finding(finding),
                 DetectEvent::SessionUpdated(summary) => {
-                    Record::Session(Box::new(SessionRecord { ts: now, summary, end: None }))
+                    Record::Session(Box::new(self.sessions.record(now, summary, None)))
                 }
                 DetectEvent::SessionEnded(summary, end) => {
-                    Record::Session(Box::new(SessionRecord { ts: now, summary, end: Some(end) }))
+                    Record::Session(Box::new(self.sessions.record(now, summary, Some(end))))
                 }
                 _ => continue,
             };
@@ -427,9 +514,7 @@ impl Analytics {
     }
 }
 
-/// Which address of a flow is the site's host: the originator's, unless only the responder is
-/// local.
-fn host_of(hosts: &Hosts, tuple: &FiveTuple) -> IpAddr {
-    let inward = !hosts.is_local(tuple.src.addr) && hosts.is_local(tuple.dst.addr);
-    if inward { tuple.dst.addr } else { tuple.src.addr }
+/// Whether a flow's originator is the site's host: unless only the responder is local.
+fn is_outward(hosts: &Hosts, tuple: &FiveTuple) -> bool {
+    hosts.is_local(tuple.src.addr) || !hosts.is_local(tuple.dst.addr)
 }

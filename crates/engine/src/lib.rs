@@ -6,6 +6,7 @@
 mod analytics;
 mod batch;
 mod clock;
+mod clue;
 mod duplicates;
 mod engine;
 mod event;
@@ -20,8 +21,10 @@ mod names;
 mod processes;
 mod record;
 mod scopes;
+mod sessions;
 mod shard;
 mod trust;
+mod waiting;
 
 pub use analytics::Analytics;
 pub use batch::{Batch, Part, Shared};
@@ -33,6 +36,6 @@ pub use intake::{Intake, Second};
 pub use losses::Losses;
 pub use record::{
     Delta, FlowIdentity, FlowRecord, FlowStats, HandshakeRecord, HttpRecord, Moment, Record,
-    SessionRecord, StatsRecord,
+    SessionDelta, SessionRecord, StatsRecord,
 };
 pub use shard::{Shard, ShardCounters};

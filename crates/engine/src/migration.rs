@@ -19,23 +19,30 @@ const MAX_ID: usize = 20;
 /// Connections whose handshake was seen.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    flows: HashMap<(Endpoint, Vec<u8>), u64, FixedState>,
-    order: VecDeque<(Endpoint, Vec<u8>)>,
+    flows: HashMap<Key, u64, FixedState>,
+    order: VecDeque<Key>,
+    /// How many connections have an ID of each length: few lengths are in use.
+    lengths: [u32; MAX_ID + 1],
 }
+
+/// A server and the ID that it chose, filled with zeros, with its length.
+type Key = (Endpoint, [u8; MAX_ID], usize);
 
 impl Connections {
     /// Remembers that `flow` is a connection to `server`, which chose `id`.
     pub(crate) fn learn(&mut self, server: Endpoint, id: &[u8], flow: u64) {
-        if !(MIN_ID..=MAX_ID).contains(&id.len()) {
+        if id.len() < MIN_ID {
             return;
         }
-        let key = (server, id.to_vec());
-        if self.flows.insert(key.clone(), flow).is_none() {
+        let Some(key) = key(server, id) else { return };
+        if self.flows.insert(key, flow).is_none() {
             self.order.push_back(key);
+            self.count(&key, 1);
         }
         while self.order.len() > MAX_CONNECTIONS {
             if let Some(oldest) = self.order.pop_front() {
                 self.flows.remove(&oldest);
+                self.count(&oldest, -1);
             }
         }
     }
@@ -44,11 +51,24 @@ impl Connections {
     /// first byte of a short header. A short header does not tell its ID's length: the longest
     /// that is known wins.
     pub(crate) fn lookup(&self, server: Endpoint, bytes: &[u8; MAX_ID]) -> Option<u64> {
-        (MIN_ID..=MAX_ID).rev().find_map(|len| {
-            let id = bytes.get(..len)?.to_vec();
-            self.flows.get(&(server, id)).copied()
-        })
+        let in_use = self.lengths.iter().enumerate().rev().filter(|(_, count)| **count > 0);
+        in_use
+            .filter_map(|(len, _)| self.flows.get(&key(server, bytes.get(..len)?)?))
+            .next()
+            .copied()
     }
+
+    fn count(&mut self, key: &Key, more: i32) {
+        if let Some(count) = self.lengths.get_mut(key.2) {
+            *count = count.saturating_add_signed(more);
+        }
+    }
+}
+
+fn key(server: Endpoint, id: &[u8]) -> Option<Key> {
+    let mut octets = [0; MAX_ID];
+    octets.get_mut(..id.len())?.copy_from_slice(id);
+    Some((server, octets, id.len()))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The process behind a flow: what the capture notes, else what telemetry tells. Keeps nothing.
 
+use std::sync::Arc;
+
 use dwell_attribution::Attribution;
 use dwell_attribution::telemetry::{Agreement, Join, Telemetry, TelemetrySource, with_process};
-use dwell_flow::community_id;
 
 use crate::flow_state::FlowState;
 
@@ -11,8 +12,8 @@ pub(crate) fn attribute(
     telemetry: &mut Telemetry,
     flow: u64,
     state: &FlowState,
-    wire: Attribution,
-) -> Attribution {
+    wire: Arc<Attribution>,
+) -> Arc<Attribution> {
     let found = match state.noted_process() {
         // The kernel's own note counts before what a tool tells; tools add what it leaves out.
         Some(noted) => {
@@ -26,7 +27,7 @@ pub(crate) fn attribute(
         None => identify(telemetry, flow, state),
     };
     let Some((facts, source, join)) = found else { return wire };
-    let attribution = with_process(wire, facts, (source, join));
+    let attribution = with_process(Attribution::clone(&wire), facts, (source, join));
     let disagrees = attribution
         .process
         .as_ref()
@@ -34,7 +35,7 @@ pub(crate) fn attribute(
     if disagrees {
         telemetry.note_disagreement();
     }
-    attribution
+    Arc::new(attribution)
 }
 
 fn identify(
@@ -47,7 +48,7 @@ fn identify(
     }
     let mut view = state.view();
     if telemetry.wants_community_id() {
-        view.community_id = Some(community_id(&state.tuple()).into());
+        view.community_id = Some(state.community().as_str().into());
     }
     telemetry.identify(flow, view)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dwell_attribution::telemetry::{FeedCounters, TelemetryCounters};
-use dwell_attribution::{Attribution, Destination, HostRef, Judgement, NameSource};
+use dwell_attribution::{Attribution, Destination, HostRef, Judgement};
 use dwell_detect::{Finding, SessionEnd, SessionId, SessionSummary, Visibility};
 use dwell_flow::{CommunityId, Conflict, EndReason, FlowCounters};
 use dwell_packet::{DecodeCounters, FiveTuple, Timestamp};
@@ -31,7 +31,7 @@ pub enum Record {
     Stats(Box<StatsRecord>),
 }
 
-/// What every record of a flow says of its identity.
+/// What every record of a flow says of its identity; shared by them until more is known.
 #[derive(Clone, Debug)]
 pub struct FlowIdentity {
     /// The flow's first packet's number in the whole capture.
@@ -60,9 +60,9 @@ pub struct HandshakeRecord {
     /// Frame that completed the hello, within its capture file.
     pub frame: u64,
     /// Whose it is.
-    pub identity: FlowIdentity,
+    pub identity: Arc<FlowIdentity>,
     /// The first ClientHello: the connection's fingerprint.
-    pub hello: Box<ClientHello>,
+    pub hello: Arc<ClientHello>,
     /// How many hellos the client sent.
     pub hellos: u32,
     /// The final ServerHello.
@@ -79,7 +79,7 @@ pub struct HttpRecord {
     /// Frame that completed the head, within its capture file.
     pub frame: u64,
     /// Whose it is.
-    pub identity: FlowIdentity,
+    pub identity: Arc<FlowIdentity>,
     /// The request head.
     pub request: Box<HttpRequest>,
     /// The response head.
@@ -103,7 +103,7 @@ pub struct FlowRecord {
     /// Time of the record.
     pub ts: Timestamp,
     /// Whose it is.
-    pub identity: FlowIdentity,
+    pub identity: Arc<FlowIdentity>,
     /// Start, update or end.
     pub moment: Moment,
     /// Number of the record among the flow's records, from 1.
@@ -164,6 +164,25 @@ pub struct SessionRecord {
     pub summary: Box<SessionSummary>,
     /// Why it ended, if it did.
     pub end: Option<SessionEnd>,
+    /// Number of the record among the session's records, from 1.
+    pub sequence: u32,
+    /// Figures since the last record of this session.
+    pub delta: SessionDelta,
+    /// The flow that joined it last; its Community ID leads to the packets.
+    pub latest: Option<Arc<FlowIdentity>>,
+}
+
+/// What a session carried between two of its records.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct SessionDelta {
+    /// Payload bytes that the host sent.
+    pub bytes_out: u64,
+    /// Payload bytes that the host received.
+    pub bytes_in: u64,
+    /// Flows that joined.
+    pub parts: u32,
+    /// Time since the last record, or since the first payload.
+    pub seconds: f64,
 }
 
 /// Counters of the whole engine.
@@ -215,6 +234,3 @@ impl FlowStats {
         self.open += u64::try_from(open).unwrap_or(u64::MAX);
     }
 }
-
-/// A name for a destination, with where it is from, before it is made printable.
-pub(crate) type WireName = (Vec<u8>, NameSource);

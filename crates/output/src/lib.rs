@@ -15,7 +15,7 @@ mod sink;
 pub use coverage::{Coverage, HostCoverage, Seen};
 pub use escape::{MAX_TEXT, clipped, printable};
 pub(crate) use eve::eve_time;
-pub use eve::{EveContext, SCHEMA_VERSION, append_record, write_record};
+pub use eve::{EveContext, EveLines, SCHEMA_VERSION, append_record, write_record};
 pub use fingerprint::{FingerprintRow, transport};
 pub use metrics::{
     BuildInfo, CaptureFigures, EngineFigures, InterfaceChange, METRICS_CONTENT_TYPE, Metrics,

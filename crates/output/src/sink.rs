@@ -65,7 +65,7 @@ const LINE_BYTES: usize = 1024;
 
 /// The kind of a record: EVE's `event_type`.
 #[must_use]
-pub const fn kind_of(record: &Record) -> &'static str {
+pub fn kind_of(record: &Record) -> &'static str {
     match record {
         Record::Handshake(record) => match record.hello.handshake {
             dwell_proto::Handshake::Quic => "quic",

@@ -136,18 +136,28 @@ pub(crate) struct SessionLine<'a> {
 struct SessionLineFields<'a> {
     schema: u32,
     record: &'static str,
+    seq: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
+    delta: DeltaFields,
     #[serde(flatten)]
     session: SessionFields<'a>,
 }
 
+/// What came since the session's last record.
+#[derive(Debug, Serialize)]
+struct DeltaFields {
+    bytes_out: u64,
+    bytes_in: u64,
+    parts: u32,
+    seconds: Six,
+}
+
 /// The line of a finding.
 pub(crate) fn line<'a>(context: &'a EveContext, finding: &'a Finding) -> Line<'a> {
-    let mut envelope = Envelope::new(context, "alert", finding.at);
-    envelope.addresses = Some(addresses(&finding.session));
     Line {
-        envelope,
+        envelope: Envelope::new(context, "alert", finding.at)
+            .of_addresses(addresses(&finding.session)),
         alert: alert(finding),
         dwell: AlertFields {
             schema: SCHEMA_VERSION,
@@ -175,25 +185,34 @@ pub(crate) fn line<'a>(context: &'a EveContext, finding: &'a Finding) -> Line<'a
     }
 }
 
-/// The line of a session.
+/// The line of a session; addresses and Community ID are those of the flow that joined it last.
 pub(crate) fn session_line<'a>(
     context: &'a EveContext,
     record: &'a SessionRecord,
 ) -> SessionLine<'a> {
-    let mut envelope = Envelope::new(context, "session", record.ts);
-    envelope.addresses = Some(addresses(&record.summary));
+    let envelope = Envelope::new(context, "session", record.ts);
     SessionLine {
-        envelope,
+        envelope: match &record.latest {
+            Some(flow) => envelope.of_flow(flow, None),
+            None => envelope.of_addresses(addresses(&record.summary)),
+        },
         dwell: SessionLineFields {
             schema: SCHEMA_VERSION,
             record: if record.end.is_some() { "end" } else { "update" },
+            seq: record.sequence,
             reason: record.end.map(dwell_detect::SessionEnd::name),
+            delta: DeltaFields {
+                bytes_out: record.delta.bytes_out,
+                bytes_in: record.delta.bytes_in,
+                parts: record.delta.parts,
+                seconds: Six(record.delta.seconds),
+            },
             session: session(&record.summary),
         },
     }
 }
 
-/// Host and latest destination; a session has no client port of its own, so that it is 0.
+/// Host and latest destination; where no flow is named the client port is 0.
 fn addresses(session: &SessionSummary) -> Addresses {
     let destination = &session.destination;
     let tuple = FiveTuple {

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use super::process::{Process, User};
 use super::value::{Hex64, Ip, Mac, Six, Time};
 use super::{EveContext, SCHEMA_VERSION};
-use crate::json::verbatim;
+use crate::json::{Shown, verbatim};
 
 /// The envelope of every line.
 #[derive(Debug, Serialize)]
@@ -32,7 +32,7 @@ pub(crate) struct Envelope<'a> {
     #[serde(skip)]
     flow_base: u64,
     #[serde(flatten)]
-    pub(crate) addresses: Option<Addresses>,
+    addresses: Option<Shown<'a, Addresses>>,
 }
 
 /// Addresses, ports and what derives from them.
@@ -62,9 +62,18 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    pub(crate) fn of_flow(mut self, identity: &FlowIdentity) -> Self {
+    pub(crate) fn of_flow(mut self, identity: &FlowIdentity, known: Option<Known<'a>>) -> Self {
         self.flow_id = Some(self.flow_base.saturating_add(identity.flow));
-        self.addresses = Some(Addresses::new(&identity.tuple, identity.community));
+        self.addresses = Some(match known {
+            Some(known) => Shown::Ready(known.addresses),
+            None => Shown::Listed(Addresses::new(&identity.tuple, identity.community)),
+        });
+        self
+    }
+
+    /// With addresses that are no one flow's.
+    pub(crate) fn of_addresses(mut self, addresses: Addresses) -> Self {
+        self.addresses = Some(Shown::Listed(addresses));
         self
     }
 
@@ -106,10 +115,28 @@ impl Serialize for Community {
     }
 }
 
+/// What lines of one flow have in common, as text: members of objects, with commas between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'t> {
+    /// Those of [`Addresses`].
+    pub(crate) addresses: &'t [u8],
+    /// Those of [`Who`].
+    pub(crate) who: &'t [u8],
+}
+
 /// The `dwell` object of a line about a flow; other members are flattened in.
 #[derive(Debug, Serialize)]
 pub(crate) struct Dwell<'a, T> {
     schema: u32,
+    #[serde(flatten)]
+    who: Shown<'a, Who<'a>>,
+    #[serde(flatten)]
+    more: T,
+}
+
+/// Who talks, and where to.
+#[derive(Debug, Serialize)]
+pub(crate) struct Who<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     session_id: Option<Hex64>,
     host: Host<'a>,
@@ -119,21 +146,27 @@ pub(crate) struct Dwell<'a, T> {
     #[serde(skip_serializing_if = "Option::is_none")]
     process: Option<Process<'a>>,
     dest: Dest<'a>,
-    #[serde(flatten)]
-    more: T,
 }
 
 impl<'a, T> Dwell<'a, T> {
-    pub(crate) fn new(identity: &'a FlowIdentity, more: T) -> Self {
+    pub(crate) fn new(identity: &'a FlowIdentity, known: Option<Known<'a>>, more: T) -> Self {
+        let who = match known {
+            Some(known) => Shown::Ready(known.who),
+            None => Shown::Listed(Who::new(identity)),
+        };
+        Self { schema: SCHEMA_VERSION, who, more }
+    }
+}
+
+impl<'a> Who<'a> {
+    pub(crate) fn new(identity: &'a FlowIdentity) -> Self {
         Self {
-            schema: SCHEMA_VERSION,
             session_id: identity.session.map(|id| Hex64(id.0)),
             host: Host::new(&identity.host),
             app: App::new(&identity.application),
             user: User::of(&identity.application),
             process: Process::of(&identity.application),
             dest: Dest::new(&identity.destination),
-            more,
         }
     }
 }

@@ -7,7 +7,7 @@ use dwell_packet::Direction;
 use serde::Serialize;
 
 use super::EveContext;
-use super::common::{Dwell, Envelope};
+use super::common::{Dwell, Envelope, Known};
 use super::value::{Ip, Mac, Six, Time, Wire};
 
 #[derive(Debug, Serialize)]
@@ -149,15 +149,19 @@ struct Quality {
 }
 
 /// The line of a flow record.
-pub(crate) fn line<'a>(context: &'a EveContext, record: &'a FlowRecord) -> Line<'a> {
+pub(crate) fn line<'a>(
+    context: &'a EveContext,
+    record: &'a FlowRecord,
+    known: Option<Known<'a>>,
+) -> Line<'a> {
     let snapshot = &record.snapshot;
     Line {
-        envelope: Envelope::new(context, "flow", record.ts).of_flow(&record.identity),
+        envelope: Envelope::new(context, "flow", record.ts).of_flow(&record.identity, known),
         vlan: snapshot.encapsulation.vlans(),
         tunnel: tunnel(snapshot),
         ether: snapshot.link.map(|link| Ether { src_mac: Mac(link.src), dest_mac: Mac(link.dst) }),
         flow: flow(record),
-        dwell: Dwell::new(&record.identity, more(record, context.flow_base)),
+        dwell: Dwell::new(&record.identity, known, more(record, context.flow_base)),
     }
 }
 

@@ -5,7 +5,7 @@ use dwell_proto::Handshake;
 use serde::{Serialize, Serializer};
 
 use super::EveContext;
-use super::common::{Dwell, Envelope};
+use super::common::{Dwell, Envelope, Known};
 use super::value::{Hex16, Time, Wire};
 use dwell_packet::Timestamp;
 
@@ -68,14 +68,18 @@ struct HelloFields<'a> {
 }
 
 /// The line of a handshake: `tls`, or `quic` where QUIC carried it.
-pub(crate) fn tls_line<'a>(context: &'a EveContext, record: &'a HandshakeRecord) -> TlsLine<'a> {
+pub(crate) fn tls_line<'a>(
+    context: &'a EveContext,
+    record: &'a HandshakeRecord,
+    known: Option<Known<'a>>,
+) -> TlsLine<'a> {
     let (event_type, quic) = match record.hello.handshake {
         Handshake::Tls => ("tls", false),
         Handshake::Dtls => ("tls", false),
         Handshake::Quic => ("quic", true),
     };
     let envelope = Envelope::new(context, event_type, record.ts)
-        .of_flow(&record.identity)
+        .of_flow(&record.identity, known)
         .at_frame(record.frame);
     let fields = tls(record);
     let (tls, quic) = if quic { (None, Some(fields)) } else { (Some(fields), None) };
@@ -88,7 +92,7 @@ pub(crate) fn tls_line<'a>(context: &'a EveContext, record: &'a HandshakeRecord)
         early_data: hello.early_data,
         cipher: record.answer.as_ref().map(|answer| Hex16(answer.cipher)),
     };
-    TlsLine { envelope, tls, quic, dwell: Dwell::new(&record.identity, more) }
+    TlsLine { envelope, tls, quic, dwell: Dwell::new(&record.identity, known, more) }
 }
 
 fn tls(record: &HandshakeRecord) -> Tls<'_> {
@@ -167,9 +171,14 @@ struct HttpFields {
 }
 
 /// The line of an HTTP request.
-pub(crate) fn http_line<'a>(context: &'a EveContext, record: &'a HttpRecord) -> HttpLine<'a> {
-    let envelope =
-        Envelope::new(context, "http", record.ts).of_flow(&record.identity).at_frame(record.frame);
+pub(crate) fn http_line<'a>(
+    context: &'a EveContext,
+    record: &'a HttpRecord,
+    known: Option<Known<'a>>,
+) -> HttpLine<'a> {
+    let envelope = Envelope::new(context, "http", record.ts)
+        .of_flow(&record.identity, known)
+        .at_frame(record.frame);
     let request = &record.request;
     HttpLine {
         envelope,
@@ -180,6 +189,6 @@ pub(crate) fn http_line<'a>(context: &'a EveContext, record: &'a HttpRecord) -> 
             http_method: Wire(&request.method),
             status: record.response.as_ref().map(|response| response.status),
         },
-        dwell: Dwell::new(&record.identity, HttpFields { websocket: request.websocket }),
+        dwell: Dwell::new(&record.identity, known, HttpFields { websocket: request.websocket }),
     }
 }

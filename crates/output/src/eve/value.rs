@@ -7,7 +7,7 @@ use dwell_packet::{MacAddress, Timestamp};
 use serde::{Serialize, Serializer};
 
 use crate::escape::{MAX_TEXT, printable};
-use crate::json::{Short, hex, pair, verbatim};
+use crate::json::{Short, hex, millionths, pair, verbatim, verbatim_millionths};
 
 /// RFC 3339 with microseconds and EVE's `+0000`.
 #[derive(Clone, Copy, Debug)]
@@ -75,15 +75,13 @@ fn date(days: u64) -> (u64, u64, u64) {
 impl Serialize for Six {
     #[inline]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(six(self.0))
+        match millionths(self.0) {
+            Some(millionths) => verbatim_millionths(millionths, serializer),
+            None if self.0.is_finite() => serializer.serialize_f64(self.0),
+            // What is no number.
+            None => verbatim_millionths(0, serializer),
+        }
     }
-}
-
-/// The value rounded to six decimals; 0 for what is no number.
-#[inline]
-pub(crate) fn six(value: f64) -> f64 {
-    // Adding zero makes a negative zero positive.
-    if value.is_finite() { (value * 1e6).round() / 1e6 + 0.0 } else { 0.0 }
 }
 
 impl Serialize for Ip {
@@ -259,6 +257,11 @@ mod tests {
             let time = jiff::Timestamp::from_nanosecond(i128::from(nanos)).unwrap();
             let expected = time.strftime("%Y-%m-%dT%H:%M:%S.%6f+0000").to_string();
             prop_assert_eq!(text(&Time(Timestamp::from_nanos(nanos))), expected);
+        }
+
+        #[test]
+        fn numbers_are_those_rounded_to_six_decimals(value in -1e9..1e9) {
+            prop_assert_eq!(text(&Six(value)), format!("{:?}", (value * 1e6).round() / 1e6 + 0.0));
         }
 
         #[test]

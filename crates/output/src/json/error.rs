@@ -7,6 +7,7 @@ use serde::ser;
 
 /// What could not be serialised, as its type or the serializer says.
 #[derive(Debug)]
+#[expect(clippy::box_collection, reason = "one word, so that results are returned in a register")]
 pub(crate) struct JsonError(Box<String>);
 
 impl JsonError {

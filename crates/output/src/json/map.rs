@@ -24,7 +24,7 @@ impl<'o> Members<'o> {
     }
 
     /// Appends a member whose name is one of ours.
-    #[inline]
+    #[inline(always)]
     pub(super) fn member<T: Serialize + ?Sized>(
         &mut self,
         key: &'static str,
@@ -34,21 +34,23 @@ impl<'o> Members<'o> {
         self.element(value)
     }
 
-    #[inline]
+    #[inline(always)]
     fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
         value.serialize(Json { out: self.out, mode: Mode::Value })?;
         self.out.push(b',');
         Ok(())
     }
 
-    /// Appends a key of a map: text, or anything else that is one word, in quotes.
-    #[inline]
+    /// Appends a key of a map: text, or anything else that is one word, in quotes. A key that is
+    /// nothing has ready members as its value.
+    #[inline(always)]
     fn key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), JsonError> {
         let start = self.out.len();
         key.serialize(Json { out: self.out, mode: Mode::Value })?;
         match self.out.get(start) {
             Some(b'"') => {}
-            Some(b'{' | b'[') | None => return Err(JsonError::odd_key()),
+            None => return Ok(()),
+            Some(b'{' | b'[') => return Err(JsonError::odd_key()),
             Some(_) => {
                 self.out.insert(start, b'"');
                 self.out.push(b'"');
@@ -71,7 +73,9 @@ impl<'o> Members<'o> {
 }
 
 /// Appends the name of a member: `"name":`. The names of Rust's fields need no escaping.
-#[inline]
+///
+/// Inlined, so that the name's length is known where it is copied.
+#[inline(always)]
 pub(super) fn name(out: &mut Vec<u8>, name: &'static str) {
     out.push(b'"');
     out.extend_from_slice(name.as_bytes());
@@ -104,7 +108,7 @@ macro_rules! objects {
             type Ok = ();
             type Error = JsonError;
 
-            #[inline]
+            #[inline(always)]
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 key: &'static str,
@@ -134,12 +138,12 @@ impl ser::SerializeMap for Members<'_> {
     type Ok = ();
     type Error = JsonError;
 
-    #[inline]
+    #[inline(always)]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), JsonError> {
         self.key(key)
     }
 
-    #[inline]
+    #[inline(always)]
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), JsonError> {
         self.element(value)
     }

@@ -13,9 +13,9 @@ mod verbatim;
 use serde::ser::{self, Serialize};
 
 pub(crate) use error::JsonError;
-pub(crate) use number::pair;
+pub(crate) use number::{millionths, pair};
 pub(crate) use text::hex;
-pub(crate) use verbatim::{Short, verbatim};
+pub(crate) use verbatim::{Short, Shown, verbatim, verbatim_millionths};
 
 use map::Members;
 use verbatim::VERBATIM;
@@ -27,6 +27,20 @@ use verbatim::VERBATIM;
 /// appended so far stays.
 pub(crate) fn append(out: &mut Vec<u8>, value: &impl Serialize) -> Result<(), JsonError> {
     value.serialize(Json { out, mode: Mode::Value })
+}
+
+/// Appends the members of an object with commas between, without its braces.
+///
+/// # Errors
+/// As [`append`].
+pub(crate) fn append_members(out: &mut Vec<u8>, value: &impl Serialize) -> Result<(), JsonError> {
+    let start = out.len();
+    append(out, value)?;
+    if out.get(start) == Some(&b'{') {
+        out.pop();
+        out.remove(start);
+    }
+    Ok(())
 }
 
 /// How bytes are meant.

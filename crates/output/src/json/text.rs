@@ -17,7 +17,10 @@ pub(super) fn append(out: &mut Vec<u8>, text: &str) {
 #[inline]
 fn is_plain(bytes: &[u8]) -> bool {
     let Some(tail) = bytes.last_chunk::<8>() else {
-        return bytes.iter().all(|&byte| !is_special(byte));
+        return match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            (Some(&[a, b, c, d]), Some(&[e, f, g, h])) => !has_special([a, b, c, d, e, f, g, h]),
+            _ => bytes.iter().all(|&byte| !is_special(byte)),
+        };
     };
     // The tail may overlap the last whole word.
     let (words, _) = bytes.as_chunks::<8>();
