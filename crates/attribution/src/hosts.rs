@@ -1,6 +1,10 @@
 //! Hosts: which addresses are one machine. Knows no flows and no applications.
 
-use std::net::{IpAddr, Ipv6Addr};
+mod known;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,8 +12,10 @@ use dashmap::DashMap;
 use dwell_packet::{MacAddress, Timestamp};
 use hashbrown::HashMap;
 
-use crate::host::{HostId, HostNameSource, HostRef, OsSource, Suspicion};
+use crate::host::{HostId, HostNameSource, HostRef, Suspicion};
 use crate::{Inventory, LocalNetworks, Os, OsGuess};
+
+use known::{Known, MacState, link_local, names_a_machine, system};
 
 /// Bounds, local networks and inventory of [`Hosts`].
 #[derive(Clone, Debug)]
@@ -400,113 +406,6 @@ impl HostRef {
     }
 }
 
-/// The operating system by SYN and DHCP, which can tell iOS from macOS; else what a `User-Agent`
-/// claims.
-fn system(
-    known: &Known,
-    first: &Known,
-    machine: Option<&MacState>,
-) -> (Option<OsGuess>, Option<OsSource>) {
-    let syn = known.os.or(first.os);
-    let dhcp = machine.and_then(|machine| machine.os);
-    let claimed = known.claimed_os.or(first.claimed_os);
-    match (syn, dhcp, claimed) {
-        (Some(syn), Some(dhcp), _) if syn.allows(dhcp) => {
-            (Some(OsGuess { os: dhcp, or: None }), Some(OsSource::SynAndDhcp))
-        }
-        (Some(syn), _, _) => (Some(syn), Some(OsSource::Syn)),
-        (None, Some(os), _) => (Some(OsGuess { os, or: None }), Some(OsSource::Dhcp)),
-        (None, None, Some(os)) => (Some(OsGuess { os, or: None }), Some(OsSource::UserAgent)),
-        (None, None, None) => (None, None),
-    }
-}
-
-/// The link-local IPv6 address that a MAC address makes (RFC 4291, appendix A).
-fn link_local(MacAddress([a, b, c, d, e, f]): MacAddress) -> IpAddr {
-    let pair = |high, low| u16::from_be_bytes([high, low]);
-    IpAddr::V6(Ipv6Addr::new(
-        0xfe80,
-        0,
-        0,
-        0,
-        pair(a ^ 2, b),
-        pair(c, 0xff),
-        pair(0xfe, d),
-        pair(e, f),
-    ))
-}
-
-/// Whether an address is that of one machine.
-fn names_a_machine(addr: IpAddr) -> bool {
-    let broadcast = matches!(addr, IpAddr::V4(v4) if v4.is_broadcast());
-    !addr.is_unspecified() && !addr.is_multicast() && !broadcast
-}
-
-#[derive(Debug)]
-struct Known {
-    id: HostId,
-    first_seen: Timestamp,
-    last_seen: Timestamp,
-    mac: Option<MacAddress>,
-    /// The machine at `mac` says itself that it has this address.
-    own_mac: bool,
-    os: Option<OsGuess>,
-    os_published: bool,
-    claimed_os: Option<Os>,
-    several_systems: bool,
-    name: Option<Arc<str>>,
-}
-
-impl Known {
-    const fn new(id: HostId, now: Timestamp, mac: Option<MacAddress>) -> Self {
-        Self {
-            id,
-            first_seen: now,
-            last_seen: now,
-            mac,
-            own_mac: false,
-            os: None,
-            os_published: false,
-            claimed_os: None,
-            several_systems: false,
-            name: None,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct MacState {
-    first_seen: Timestamp,
-    last_seen: Timestamp,
-    router: bool,
-    host: Option<HostId>,
-    v4: Option<IpAddr>,
-    v4_seen: Option<Timestamp>,
-    /// New addresses that the machine claimed for itself, since when.
-    claims: u8,
-    claims_since: Timestamp,
-    /// By DHCP.
-    name: Option<Arc<str>>,
-    os: Option<Os>,
-}
-
-impl MacState {
-    const fn new(now: Timestamp) -> Self {
-        Self {
-            first_seen: now,
-            last_seen: now,
-            router: false,
-            host: None,
-            v4: None,
-            v4_seen: None,
-            claims: 0,
-            claims_since: now,
-            name: None,
-            os: None,
-        }
-    }
-}
-
 /// Addresses of a site of 100,000 machines with both families: about 60 MB.
 const DEFAULT_MAX_ADDRESSES: usize = 262_144;
 
@@ -524,6 +423,3 @@ const ROUTER_SHOWS_WITHIN: Duration = Duration::from_secs(60);
 
 /// New addresses that one machine claims for itself within an hour; beyond, it answers for others.
 const MAX_CLAIMS: u8 = 8;
-
-#[cfg(test)]
-mod tests;

@@ -1,7 +1,7 @@
 //! What makes a machine one host, and what does not.
 
 use super::*;
-use crate::Os;
+use crate::OsSource;
 
 const LAPTOP: MacAddress = MacAddress([0x3c, 0x22, 0xfb, 0, 0, 1]);
 const ROUTER: MacAddress = MacAddress([0x00, 0x1b, 0x21, 0, 0, 9]);
