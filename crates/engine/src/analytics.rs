@@ -225,6 +225,10 @@ impl Analytics {
         &self.detector
     }
 
+    pub(crate) fn detector_mut(&mut self) -> &mut Detector {
+        &mut self.detector
+    }
+
     fn opened(&mut self, flow: u64, snapshot: Box<FlowSnapshot>) {
         let (tuple, link, first) = (snapshot.tuple, snapshot.link, snapshot.first);
         self.hosts.note(first, tuple.src.addr, link.map(|link| link.src));

@@ -260,6 +260,11 @@ impl Engine {
         self.analytics.detector()
     }
 
+    /// The detector, to take up what was stored and to give what is to be stored.
+    pub fn detector_mut(&mut self) -> &mut Detector {
+        self.analytics.detector_mut()
+    }
+
     /// What was counted so far.
     #[must_use]
     pub fn stats(&self) -> StatsRecord {
