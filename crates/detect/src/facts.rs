@@ -67,6 +67,40 @@ impl Visibility {
         }
     }
 
+    /// One bit a limit: what a session keeps.
+    pub(crate) fn bits(self) -> u16 {
+        let all = [
+            self.midstream,
+            self.one_sided,
+            self.gaps,
+            self.ech,
+            self.proxied,
+            self.no_hello,
+            self.no_sni,
+            self.shared_fingerprint,
+            self.no_telemetry,
+            self.several_systems,
+        ];
+        all.into_iter().rev().fold(0, |bits, holds| (bits << 1) | u16::from(holds))
+    }
+
+    /// What [`Visibility::bits`] gave.
+    pub(crate) fn from_bits(bits: u16) -> Self {
+        let has = |place: u16| bits & (1 << place) != 0;
+        Self {
+            midstream: has(0),
+            one_sided: has(1),
+            gaps: has(2),
+            ech: has(3),
+            proxied: has(4),
+            no_hello: has(5),
+            no_sni: has(6),
+            shared_fingerprint: has(7),
+            no_telemetry: has(8),
+            several_systems: has(9),
+        }
+    }
+
     /// The limits that hold, by their names in records.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         [
@@ -135,4 +169,16 @@ pub enum Side {
     Client,
     /// The far side.
     Server,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_survive_as_bits() {
+        for bits in 0..1024 {
+            assert_eq!(Visibility::from_bits(bits).bits(), bits);
+        }
+    }
 }

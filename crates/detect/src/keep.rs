@@ -126,7 +126,7 @@ fn session_row(session: &Session) -> Option<SavedSession> {
         bytes: statistics.bytes(),
         attendance: session.attendance(),
         lookup: session.lookup,
-        visibility: session.visibility,
+        visibility: session.visibility(),
         statistics: statistics.to_bytes(),
         findings: session.findings().iter().map(finding).collect(),
     })

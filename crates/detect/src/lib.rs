@@ -19,6 +19,7 @@ mod keep;
 mod lives;
 mod mark;
 mod order;
+mod outlook;
 mod saved;
 mod session;
 mod shape;
@@ -35,6 +36,7 @@ pub use counters::DetectCounters;
 pub use detector::Detector;
 pub use facts::{Burst, FlowFacts, NameLookup, Side, Visibility};
 pub use finding::{Finding, FindingId, Level, Life, Part, Parts, Reason};
+pub use outlook::{Frequency, Outlook};
 pub use saved::{
     Saved, SavedContact, SavedDay, SavedFinding, SavedHost, SavedLongest, SavedSession, SavedShape,
     SavedVote,

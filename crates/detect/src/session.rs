@@ -79,7 +79,8 @@ pub(crate) struct Session {
     /// are halved when one is full.
     attended: u8,
     unattended: u8,
-    pub(crate) visibility: Visibility,
+    /// [`Visibility`] as bits.
+    visibility: u16,
     pub(crate) lookup: NameLookup,
     /// Whether something happened since it was last judged.
     pub(crate) changed: bool,
@@ -121,7 +122,7 @@ impl Session {
             last_activity: opened,
             attended: 0,
             unattended: 0,
-            visibility: facts.visibility,
+            visibility: facts.visibility.bits(),
             lookup: facts.lookup,
             changed: false,
             active: false,
@@ -148,7 +149,7 @@ impl Session {
                 ..FlowFacts::clone(facts)
             });
         }
-        self.visibility = self.visibility.or(facts.visibility);
+        self.visibility = self.visibility().or(facts.visibility).bits();
         self.lookup = match (self.lookup, facts.lookup) {
             (NameLookup::Seen, _) | (_, NameLookup::Seen) => NameLookup::Seen,
             (NameLookup::Absent, NameLookup::Absent) => NameLookup::Absent,
@@ -199,6 +200,11 @@ impl Session {
         if let Some(statistics) = &mut self.statistics {
             statistics.settle();
         }
+    }
+
+    /// What limits the trust in it.
+    pub(crate) fn visibility(&self) -> Visibility {
+        Visibility::from_bits(self.visibility)
     }
 
     /// Quarters of an hour with payload, with and without a browsing user.
@@ -317,7 +323,7 @@ impl Session {
             shape: statistics.shape(duration),
             slots: statistics.slots().recent(),
             gap_histogram: *statistics.gap_histogram(),
-            visibility: self.visibility,
+            visibility: self.visibility(),
             lookup: self.lookup,
             verdict: assessed.map(|assessed| assessed.verdict),
             score_bits: score.filter(|score| !score.is_nan()),

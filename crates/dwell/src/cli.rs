@@ -1,5 +1,7 @@
 //! The command line: what may be typed. Does nothing.
 
+pub(crate) mod judging;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -73,6 +75,12 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Look into what is normal here, carry it elsewhere, or begin anew.
+    Baseline(judging::BaselineArgs),
+    /// List what was found, show why, say what it is.
+    Findings(judging::FindingsArgs),
+    /// Preview what other thresholds, or an exception, would have changed; changes nothing.
+    Tune(judging::TuneArgs),
 }
 
 /// `dwell run`.
@@ -151,6 +159,14 @@ pub(crate) struct ReplayArgs {
     /// Sessions shorter than this are never found (ATT&CK AN0146's SessionDuration), such as 30m.
     #[arg(long, value_name = "DURATION", value_parser = crate::units::duration)]
     pub(crate) session_duration: Option<std::time::Duration>,
+
+    /// Judge against what this database has learnt, and learn into it; made if it is not there.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
+
+    /// Learn nothing into the database of --baseline: it stays the reference that it is.
+    #[arg(long, requires = "baseline")]
+    pub(crate) frozen: bool,
 
     /// Endpoint telemetry that names the processes behind flows: Santa, osquery, unified log,
     /// eslogger, nettop, lsof, Zeek Agent or plain JSON lines, told by content or given as

@@ -1,12 +1,14 @@
 //! The `dwell` command: arguments, files, signals, exit codes. The work is in the libraries.
 
 mod apps;
+mod baseline;
 mod check;
 mod cli;
 mod clock;
 mod config;
 mod coverage;
 mod documents;
+mod findings;
 mod fingerprint;
 mod health;
 mod inputs;
@@ -20,6 +22,7 @@ mod run;
 mod summary;
 mod telemetry;
 mod terminal;
+mod tune;
 mod units;
 mod workers;
 
@@ -49,6 +52,9 @@ fn main() -> ExitCode {
         Command::Health { http } => health::run(*http),
         Command::Man => documents::man(),
         Command::Completions { shell } => documents::completions(*shell),
+        Command::Baseline(args) => baseline::run(args),
+        Command::Findings(args) => findings::run(args),
+        Command::Tune(args) => tune::run(args),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -14,8 +14,11 @@ use dwell_detect::{DetectConfig, Level};
 use dwell_engine::{Engine, EngineConfig, Record};
 use dwell_flow::{FlowConfig, FlowScope, OverlapPolicy};
 use dwell_output::{EveContext, EveLines, Format};
+use dwell_output::EveContext;
+use dwell_store::Store;
 
 use crate::Exit;
+use crate::baseline::open_or_make;
 use crate::cli::{Color, FailLevel, FlowKeyScope, ReplayArgs, ReplayFormat, TcpOverlap};
 use crate::inputs::{Inputs, in_time_order};
 use crate::report::Report;
@@ -54,6 +57,13 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
         files: &files,
         highest: None,
     };
+    let store = args.baseline.as_deref().map(open_or_make).transpose()?;
+    if let Some(store) = &store {
+        engine.detector_mut().learn_from(&store.load()?);
+    }
+    let store = store.filter(|_| !args.frozen);
+    let sink = Sink::new(args, color);
+    let mut output = RecordOutput { sink, store, files: &files, highest: None };
     let workers = args.workers.unwrap_or_else(default_workers);
     workers::run(&mut engine, workers, &mut inputs.chunks(&files, filter), &mut output)?;
     let last = files.len().saturating_sub(1);
@@ -68,7 +78,11 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
     if let Some(report) = report {
         report.write(&files)?;
     }
+    let RecordOutput { sink, highest, mut store, .. } = output;
     sink.finish(&files, &engine)?;
+    if let Some(store) = &mut store {
+        store.save(&engine.detector().snapshot())?;
+    }
     Ok(exit(args, &inputs, highest).max(configured))
 }
 
@@ -85,6 +99,8 @@ const MAX_DEFAULT_WORKERS: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 struct RecordOutput<'f> {
     sink: Sink,
     report: Option<Report>,
+    /// Where findings and judged sessions are remembered.
+    store: Option<Store>,
     files: &'f [PathBuf],
     highest: Option<Level>,
 }
@@ -94,6 +110,12 @@ impl Output for RecordOutput<'_> {
         let path = self.files.get(file).map_or(Path::new(""), PathBuf::as_path);
         if let Some(report) = &mut self.report {
             records.iter().for_each(|record| report.take(record));
+        for record in &records {
+            match (&self.store, record) {
+                (Some(store), Record::Finding(finding)) => store.tell(finding)?,
+                (Some(store), Record::Session(session)) => store.note_session(&session.summary)?,
+                _ => {}
+            }
         }
         self.sink.take_all(path, records, &mut self.highest)
     }

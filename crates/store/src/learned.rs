@@ -1,8 +1,6 @@
 //! What was learnt: rows in, rows out. Knows no sessions and no findings.
 
-use dwell_detect::{
-    Saved, SavedContact, SavedDay, SavedHost, SavedLongest, SavedShape, SavedVote,
-};
+use dwell_detect::{Saved, SavedContact, SavedDay, SavedHost, SavedLongest, SavedShape, SavedVote};
 use dwell_packet::Timestamp;
 use rusqlite::{Row, Transaction, params};
 
@@ -74,9 +72,7 @@ impl Store {
     /// When SQLite cannot read.
     pub fn log_lines(&self, most: u32) -> Result<Vec<(Timestamp, String, String)>, StoreError> {
         let query = format!("SELECT at, what, detail FROM log ORDER BY number DESC LIMIT {most}");
-        self.rows(&query, |row| {
-            Ok(Some((parse::time(row.get(0)?), row.get(1)?, row.get(2)?)))
-        })
+        self.rows(&query, |row| Ok(Some((parse::time(row.get(0)?), row.get(1)?, row.get(2)?))))
     }
 
     /// How many rows each table has.
@@ -168,8 +164,13 @@ fn host(row: &Row<'_>) -> rusqlite::Result<Option<SavedHost>> {
     let text: String = row.get(0)?;
     let (first_seen, sessions) = (parse::time(row.get(1)?), row.get(2)?);
     let (mean_ln_s, squares) = (row.get(3)?, row.get(4)?);
-    Ok(parse::address(&text)
-        .map(|host| SavedHost { host, first_seen, sessions, mean_ln_s, squares }))
+    Ok(parse::address(&text).map(|host| SavedHost {
+        host,
+        first_seen,
+        sessions,
+        mean_ln_s,
+        squares,
+    }))
 }
 
 fn contact(row: &Row<'_>) -> rusqlite::Result<Option<SavedContact>> {

@@ -110,8 +110,7 @@ fn usable(path: &Path, there: bool) -> Result<Connection, StoreError> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
-    let unusable =
-        |reason: String| Err(StoreError::Unusable { path: path.to_owned(), reason });
+    let unusable = |reason: String| Err(StoreError::Unusable { path: path.to_owned(), reason });
     if there {
         let number = |name| db.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let (application, version) = (number("application_id")?, number("user_version")?);
@@ -119,7 +118,9 @@ fn usable(path: &Path, there: bool) -> Result<Connection, StoreError> {
             return unusable("it is not a database of this sensor".to_owned());
         }
         if version > SCHEMA_VERSION {
-            return unusable(format!("schema version {version}, this sensor knows {SCHEMA_VERSION}"));
+            return unusable(format!(
+                "schema version {version}, this sensor knows {SCHEMA_VERSION}"
+            ));
         }
         let check: String = db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if check != "ok" {

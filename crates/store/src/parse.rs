@@ -41,6 +41,11 @@ pub(crate) fn visibility(names: &str) -> Visibility {
         gaps: has("gaps"),
         ech: has("ech"),
         proxied: has("proxied"),
+        no_hello: has("no_hello"),
+        no_sni: has("no_sni"),
+        shared_fingerprint: has("shared_fingerprint"),
+        no_telemetry: has("no_telemetry"),
+        several_systems: has("several_systems"),
     }
 }
 

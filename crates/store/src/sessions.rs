@@ -93,7 +93,8 @@ pub(crate) fn save(to: &Transaction<'_>, rows: &Saved) -> Result<(), StoreError>
 fn session(row: &Row<'_>) -> rusqlite::Result<Option<SavedSession>> {
     let text = |index: usize| row.get::<_, String>(index);
     let (host, host_addr, addr) = (text(1)?, text(2)?, text(9)?);
-    let addresses = parse::address(&host).zip(parse::address(&host_addr)).zip(parse::address(&addr));
+    let addresses =
+        parse::address(&host).zip(parse::address(&host_addr)).zip(parse::address(&addr));
     let names = parse::outcome(&text(5)?).zip(parse::category(&text(6)?));
     let id = u64::from_str_radix(&text(0)?, 16).ok();
     let (Some(id), Some(((host, host_addr), addr)), Some((outcome, category)), Some(lookup)) =
@@ -132,7 +133,8 @@ fn finding(row: &Row<'_>) -> rusqlite::Result<Option<SavedFinding>> {
     let text = |index: usize| row.get::<_, String>(index);
     let who = parse::address(&text(2)?);
     let what = parse::analytic(&text(1)?).zip(parse::level(&text(7)?));
-    let (opened, told, score_bits) = (parse::time(row.get(5)?), parse::time(row.get(6)?), row.get(8)?);
+    let (opened, told, score_bits) =
+        (parse::time(row.get(5)?), parse::time(row.get(6)?), row.get(8)?);
     let (id, application, destination) = (text(0)?, text(3)?, text(4)?);
     Ok(who.zip(what).map(|(host, (analytic, level))| SavedFinding {
         id: id.into(),

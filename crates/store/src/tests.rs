@@ -1,9 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dwell_detect::{
-    Saved, SavedContact, SavedDay, SavedHost, SavedLongest, SavedShape, SavedVote,
-};
+use dwell_detect::{Saved, SavedContact, SavedDay, SavedHost, SavedLongest, SavedShape, SavedVote};
 use dwell_packet::Timestamp;
 
 use super::*;
@@ -140,7 +138,8 @@ fn labels_keep_their_history() {
     store.label("ab", &said(Label::Open, 1)).unwrap();
     store.label("ab", &said(Label::FalsePositive, 2)).unwrap();
     store.label("cd", &said(Label::Benign, 3)).unwrap();
-    let labels: Vec<String> = store.labels("ab").unwrap().into_iter().map(|row| row.label).collect();
+    let labels: Vec<String> =
+        store.labels("ab").unwrap().into_iter().map(|row| row.label).collect();
     assert_eq!(labels, ["open", "false-positive"]);
 }
 

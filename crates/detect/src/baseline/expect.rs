@@ -153,6 +153,31 @@ impl Baseline {
         }
     }
 
+    /// The kind of an application that was seen here.
+    pub(crate) fn kind_of(&self, application: Mark) -> Option<Kind> {
+        self.applications.get(&application)?.kind
+    }
+
+    /// How long sessions of a host's user usually last.
+    pub(crate) fn user_expected(&self, host: HostId) -> Option<Duration> {
+        Some(self.hosts.row(self.hosts.number(host)?)?.expectation.expected())
+    }
+
+    /// When a host first went to a destination with an application.
+    pub(crate) fn first_contact(
+        &self,
+        host: HostId,
+        application: Mark,
+        destination: Mark,
+    ) -> Option<Timestamp> {
+        self.arrivals.get(&(self.hosts.number(host)?, application, destination)).copied()
+    }
+
+    /// The time of the newest contact.
+    pub(crate) fn newest(&self) -> Timestamp {
+        self.arrivals.values().copied().max().unwrap_or(Timestamp::ZERO)
+    }
+
     fn expected(&self, query: &Query<'_>, host: Option<u32>) -> Option<Expected> {
         let kind = query.kind?;
         let number = host?;
