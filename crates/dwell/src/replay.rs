@@ -14,7 +14,6 @@ use dwell_detect::{DetectConfig, Level};
 use dwell_engine::{Engine, EngineConfig, Record};
 use dwell_flow::{FlowConfig, FlowScope, OverlapPolicy};
 use dwell_output::{EveContext, EveLines, Format};
-use dwell_output::EveContext;
 use dwell_store::Store;
 
 use crate::Exit;
@@ -51,19 +50,18 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
     if !args.telemetry.is_empty() {
         engine.listen_to(Box::new(TelemetryFiles::open(&args.telemetry)?));
     }
-    let mut output = RecordOutput {
-        sink: Sink::new(args, color),
-        report: args.report.as_deref().map(Report::new),
-        files: &files,
-        highest: None,
-    };
     let store = args.baseline.as_deref().map(open_or_make).transpose()?;
     if let Some(store) = &store {
         engine.detector_mut().learn_from(&store.load()?);
     }
     let store = store.filter(|_| !args.frozen);
-    let sink = Sink::new(args, color);
-    let mut output = RecordOutput { sink, store, files: &files, highest: None };
+    let mut output = RecordOutput {
+        sink: Sink::new(args, color),
+        store,
+        report: args.report.as_deref().map(Report::new),
+        files: &files,
+        highest: None,
+    };
     let workers = args.workers.unwrap_or_else(default_workers);
     workers::run(&mut engine, workers, &mut inputs.chunks(&files, filter), &mut output)?;
     let last = files.len().saturating_sub(1);
@@ -74,11 +72,10 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
             break;
         }
     }
-    let RecordOutput { sink, report, highest, .. } = output;
+    let RecordOutput { sink, report, highest, mut store, .. } = output;
     if let Some(report) = report {
         report.write(&files)?;
     }
-    let RecordOutput { sink, highest, mut store, .. } = output;
     sink.finish(&files, &engine)?;
     if let Some(store) = &mut store {
         store.save(&engine.detector().snapshot())?;
@@ -110,6 +107,7 @@ impl Output for RecordOutput<'_> {
         let path = self.files.get(file).map_or(Path::new(""), PathBuf::as_path);
         if let Some(report) = &mut self.report {
             records.iter().for_each(|record| report.take(record));
+        }
         for record in &records {
             match (&self.store, record) {
                 (Some(store), Record::Finding(finding)) => store.tell(finding)?,
