@@ -38,6 +38,7 @@ pub(super) struct Engine {
     lag: Gauge,
     busy: Gauge,
     clock_steps: IntCounter,
+    duplicates: IntCounter,
 }
 
 struct Flows {
@@ -105,6 +106,10 @@ impl Engine {
                 "dwell_worker_busy_ratio",
                 "Share of the last second that the packet thread was busy.",
             )?,
+            duplicates: family.counter(
+                "dwell_capture_duplicates_total",
+                "Packets that were copies of others, as mirror ports make them; not in figures.",
+            )?,
             clock_steps: family.counter(
                 "dwell_capture_clock_steps_total",
                 "Steps of the capture's clock by more than an hour.",
@@ -131,6 +136,7 @@ impl Engine {
         self.detector.set(figures);
         self.lag.set(figures.lag.as_secs_f64());
         self.busy.set(figures.busy);
+        raise(&self.duplicates, figures.stats.duplicates);
         raise(&self.clock_steps, figures.stats.clock_steps);
     }
 }
