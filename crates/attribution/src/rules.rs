@@ -26,7 +26,10 @@ pub struct AppRules {
     pub(crate) rules: Vec<Known>,
     /// By the numbers of `rules`.
     pub(crate) hot: Vec<Hot>,
+    /// Numbers of applications; and their names, which all rules for one share.
     applications: HashMap<Arc<str>, u32, foldhash::fast::RandomState>,
+    /// Families and vendors, each once.
+    labels: HashSet<Arc<str>, foldhash::fast::RandomState>,
     pub(crate) stacks: Vec<KnownStack>,
     pub(crate) index: Index,
     ids: HashSet<String, foldhash::fast::RandomState>,
@@ -137,19 +140,27 @@ impl AppRules {
             // The index has them; of ten thousands of rules they would be most of the memory.
             rule.forget_keys();
         }
-        let shared = |text: &String| Arc::<str>::from(printable(text.as_bytes(), MAX_LABEL_BYTES));
-        let application = shared(&rule.application);
+        let text = |text: &String| Arc::<str>::from(printable(text.as_bytes(), MAX_LABEL_BYTES));
+        let mut application = text(&rule.application);
         let next = u32::try_from(self.applications.len()).unwrap_or(u32::MAX);
-        let place = *self.applications.entry(Arc::clone(&application)).or_insert(next);
+        let place = match self.applications.get_key_value(&application) {
+            Some((known, &place)) => {
+                application = Arc::clone(known);
+                place
+            }
+            None => {
+                self.applications.insert(Arc::clone(&application), next);
+                next
+            }
+        };
+        let mut shared = |label: &Option<String>| {
+            let label = text(label.as_ref()?);
+            Some(Arc::clone(self.labels.get_or_insert_with(&label, Arc::clone)))
+        };
+        let (family, vendor) = (shared(&rule.family), shared(&rule.vendor));
+        let id = text(&rule.id);
         self.hot.push(Hot::of(&rule, place));
-        self.rules.push(Known {
-            id: shared(&rule.id),
-            application,
-            family: rule.family.as_ref().map(shared),
-            vendor: rule.vendor.as_ref().map(shared),
-            has_fingerprint,
-            rule,
-        });
+        self.rules.push(Known { id, application, family, vendor, has_fingerprint, rule });
         Ok(())
     }
 
