@@ -23,7 +23,11 @@ impl AppRules {
         let view = View::new(self, evidence);
         let search = view.search();
         let mut matches = Vec::with_capacity(USUAL_MATCHES);
-        self.hits(&view, |known, hot, hit| matches.extend(search.try_rule(known, hot, hit)));
+        self.hits(&view, |known, hot, hit| {
+            if let Ok(found) = search.try_rule(known, hot, hit) {
+                keep_best(&mut matches, found);
+            }
+        });
         sort(&mut matches);
         let mut attribution = self.answer(&matches, view.stack, evidence);
         attribution.candidates = candidates(&matches);
@@ -236,11 +240,29 @@ fn astray(
 
 /// Puts matches in order, the best first, whatever order they came in.
 pub(crate) fn sort(matches: &mut [Match<'_>]) {
-    matches.sort_by(|a, b| {
-        let sure = b.confidence.total_cmp(&a.confidence);
-        let level = a.level.cmp(&b.level);
-        a.order().cmp(&b.order()).then(sure).then(level).then_with(|| a.known.id.cmp(&b.known.id))
-    });
+    matches.sort_by(better);
+}
+
+/// Adds a match, unless one for the same application is better: most rules that evidence leads to
+/// are weaker words for what a stronger one names. Those that cannot answer are kept apart.
+fn keep_best<'r>(matches: &mut Vec<Match<'r>>, found: Match<'r>) {
+    let can_answer =
+        |other: &Match<'_>| other.scope != RuleScope::Hint && other.confidence >= MIN_CONFIDENCE;
+    let same = |other: &&mut Match<'_>| {
+        other.application == found.application && can_answer(other) == can_answer(&found)
+    };
+    match matches.iter_mut().find(same) {
+        Some(kept) if better(&found, kept).is_lt() => *kept = found,
+        Some(_) => {}
+        None => matches.push(found),
+    }
+}
+
+/// Less is better: level, longer name, more conditions, confidence; then by what tells rules apart.
+fn better(a: &Match<'_>, b: &Match<'_>) -> std::cmp::Ordering {
+    let sure = b.confidence.total_cmp(&a.confidence);
+    let level = a.level.cmp(&b.level);
+    a.order().cmp(&b.order()).then(sure).then(level).then_with(|| a.known.id.cmp(&b.known.id))
 }
 
 /// The applications of all matches, the best first, each once.
