@@ -57,7 +57,7 @@ fn facts(flows: &[Flow], place: impl Fn(&mut Random) -> f64) -> Vec<Fact> {
     let mut facts = Vec::new();
     for _ in 0..FACTS {
         let skipped = place(&mut random) * flows.len() as f64;
-        let flow = flows.iter().nth(skipped as usize).unwrap();
+        let flow = flows.get(skipped as usize).unwrap();
         let (ja4, ja3, name) = (flow.ja4.clone(), flow.ja3.clone(), flow.name.clone());
         facts.push(match random.below(10) {
             0 => (ja4_of(&mut random), ja3_of(&mut random), format!("x.{name}")),

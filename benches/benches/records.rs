@@ -4,6 +4,8 @@
 //! The records are those of 100 MB of the internet mix. A figure is of one flow or of one
 //! line.
 
+#![expect(clippy::expect_used, reason = "a bench fails by panicking")]
+
 use std::hint::black_box;
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
 //! The life of flow and session records on seven hours of an office: numbers, ages, sums.
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

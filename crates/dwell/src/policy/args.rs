@@ -23,7 +23,7 @@ pub(crate) enum PolicyCommand {
         file: PathBuf,
     },
     /// Say whether an application is expected on a host, and print every rule looked at.
-    Explain(ExplainArgs),
+    Explain(Box<ExplainArgs>),
 }
 
 /// `dwell policy explain`.
