@@ -42,7 +42,9 @@ impl Appraisal {
         session: SessionSummary,
     ) -> Box<Finding> {
         let Self { view, judgement, peers, score, .. } = self;
-        let case = Case { config, session: view, judgement, peers };
+        // What is told has the histogram's figures too, which judging went without.
+        let view = View { shape: session.shape, ..view.clone() };
+        let case = Case { config, session: &view, judgement, peers };
         let reasons = match score {
             Some(score) => explain::reasons(&case, score),
             None => explain::exception(&case).into_iter().collect(),
