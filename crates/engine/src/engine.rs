@@ -329,6 +329,6 @@ fn close_epoch(shards: &mut [Shard], analytics: &mut Analytics, second: &Second)
     analytics.advance(second);
 }
 
-fn take_events(shards: &mut [Shard]) -> Vec<Event> {
-    shards.iter_mut().flat_map(Shard::take_events).collect()
+fn take_events(shards: &mut [Shard]) -> impl Iterator<Item = Vec<Event>> {
+    shards.iter_mut().map(Shard::take_events)
 }
