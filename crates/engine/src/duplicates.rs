@@ -12,9 +12,6 @@ use foldhash::fast::FixedState;
 /// A copy that finds its place taken by another packet is not noticed, and counts as a packet.
 const PLACES: usize = 4096;
 
-/// The same, to divide hashes by.
-const PLACES_U64: u64 = 4096;
-
 /// Bytes of payload that are compared: where a card fills checksums in later, two datagrams of one
 /// length have the same header, but not the same packet number or nonce.
 const PAYLOAD: usize = 16;
@@ -58,7 +55,8 @@ impl Duplicates {
             return false;
         }
         let hash = self.hash(pdu, lookup);
-        let place = usize::try_from(hash % PLACES_U64).unwrap_or(0);
+        let [.., high, low] = hash.to_be_bytes();
+        let place = usize::from(u16::from_be_bytes([high, low])) % PLACES;
         let Some((known, ts)) = self.recent.get_mut(place) else { return false };
         let indistinct = pdu.payload_len == 0 && pdu.ip.id == 0;
         let window = if indistinct { self.window.min(INDISTINCT) } else { self.window };
