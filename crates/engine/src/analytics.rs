@@ -33,9 +33,6 @@ use crate::record::{FlowIdentity, FlowRecord, Moment, Record};
 use crate::sessions::Sessions;
 use crate::waiting::LastChance;
 
-/// Events for which room is kept between two seconds: a hundred megabytes.
-const MAX_KEPT_EVENTS: usize = 1 << 19;
-
 /// Everything that is known across flows: events of flows in, records out.
 #[derive(Debug)]
 pub struct Analytics {
@@ -56,8 +53,6 @@ pub struct Analytics {
     flows: HashMap<u64, Box<FlowState>, FixedState>,
     detector: Detector,
     losses: LossLog,
-    /// Room for the events of a second.
-    merged: Vec<Event>,
     sessions: Sessions,
     verdicts: Vec<DetectEvent>,
     records: Vec<Record>,
@@ -84,7 +79,6 @@ impl Analytics {
             flows: HashMap::default(),
             detector: Detector::new(config, policy),
             losses: LossLog::default(),
-            merged: Vec::new(),
             sessions: Sessions::default(),
             verdicts: Vec::new(),
             records: Vec::new(),
@@ -105,30 +99,28 @@ impl Analytics {
     /// Applies what came of a batch: the events of each second that ended in it, then the second.
     pub fn run(&mut self, batch: &mut Batch) {
         for (place, second) in batch.shared.seconds.iter().enumerate() {
-            self.hear(second.now);
-            self.claims(&second.neighbours);
             let events = batch.parts.iter_mut().filter_map(|part| part.events.get_mut(place));
-            self.apply_all(events.map(std::mem::take));
-            self.advance(second);
+            self.end_second(second, events.map(std::mem::take));
         }
+    }
+
+    /// Ends a second of packet time with the events that each shard had in it.
+    pub(crate) fn end_second(&mut self, second: &Second, shards: impl Iterator<Item = Vec<Event>>) {
+        self.hear(second.now);
+        self.claims(&second.neighbours);
+        self.apply_all(shards);
+        self.advance(second);
     }
 
     /// Takes the events of all shards in, up to some moment.
     pub(crate) fn apply_all(&mut self, shards: impl Iterator<Item = Vec<Event>>) {
-        // The list is kept from one second to the next: a busy second has a hundred megabytes of
-        // events, which would have to be cleared and moved anew.
-        let mut events = std::mem::take(&mut self.merged);
-        for mut some in shards {
-            events.append(&mut some);
-        }
+        let mut events: Vec<Event> = shards.flatten().collect();
         // Packets have one place in the capture; what timers bring up at one moment is ordered by
         // flow, and the events of one packet by their own numbers.
         events.sort_unstable_by_key(|event| (event.ordinal, event.flow, event.sequence));
-        for event in events.drain(..) {
+        for event in events {
             self.apply(event);
         }
-        events.shrink_to(MAX_KEPT_EVENTS);
-        self.merged = events;
     }
 
     pub(crate) fn note_drops(&mut self, now: Timestamp, packets: u64) {

@@ -174,7 +174,7 @@ impl Engine {
             self.process(waited.frame());
         }
         if let Some(second) = self.intake.tick() {
-            self.close_epoch(second);
+            close_epoch(&mut self.shards, &mut self.analytics, &second);
         }
     }
 
@@ -232,7 +232,7 @@ impl Engine {
                 shard.end(id, now, ordinal);
             }
         }
-        self.merge_events();
+        self.analytics.apply_all(take_events(&mut self.shards));
         if !more {
             self.analytics.finish(now);
         }
@@ -245,7 +245,7 @@ impl Engine {
             self.process(waited.frame());
         }
         let second = self.intake.moment();
-        self.close_epoch(second);
+        close_epoch(&mut self.shards, &mut self.analytics, &second);
         let mut open: Vec<(u64, usize, FlowId)> = Vec::new();
         for (number, shard) in self.shards.iter().enumerate() {
             open.extend(shard.open_flows().into_iter().map(|(flow, id)| (flow, number, id)));
@@ -307,14 +307,6 @@ impl Engine {
             shard.handle(&pdu, &lookup, ordinal);
         }
     }
-
-    fn close_epoch(&mut self, second: Second) {
-        close_epoch(&mut self.shards, &mut self.analytics, &second);
-    }
-
-    fn merge_events(&mut self) {
-        self.analytics.apply_all(take_events(&mut self.shards));
-    }
 }
 
 /// Ends a second of packet time: every shard sees the same clock, and their events go to the
@@ -323,10 +315,7 @@ fn close_epoch(shards: &mut [Shard], analytics: &mut Analytics, second: &Second)
     for shard in &mut *shards {
         shard.advance(second.now, second.ordinal);
     }
-    analytics.hear(second.now);
-    analytics.claims(&second.neighbours);
-    analytics.apply_all(take_events(shards));
-    analytics.advance(second);
+    analytics.end_second(second, take_events(shards));
 }
 
 fn take_events(shards: &mut [Shard]) -> impl Iterator<Item = Vec<Event>> {
