@@ -7,10 +7,8 @@ export CARGO_TERM_COLOR ?= auto
 demo: build ## Build, replay the bundled captures, show the result
 	@scripts/demo.sh
 
-# One build from scratch needs no incremental state, and a backtrace no more than lines: a third of
-# the disk, and less to link.
+# One build from scratch needs no incremental state.
 test: export CARGO_INCREMENTAL = 0
-test: export CARGO_PROFILE_DEV_DEBUG = line-tables-only
 test: test-deps ## Install what tests need and run everything that CI runs
 	@$(CARGO) xtask ci
 
