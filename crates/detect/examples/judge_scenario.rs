@@ -107,6 +107,7 @@ fn read_flows(text: &str) -> Result<Vec<ScenarioFlow>, Box<dyn Error>> {
             opened,
             visibility: Visibility::default(),
             lookup: if *dns == "1" { NameLookup::Seen } else { NameLookup::Absent },
+            continued: false,
         };
         let app = (*app).to_owned();
         flows.push(ScenarioFlow { facts: Arc::new(facts), app, end: seconds(end.parse()?) });

@@ -29,13 +29,15 @@ pub struct Detector {
     pub(crate) config: DetectConfig,
     pub(crate) policy: Arc<Policy>,
     pub(crate) tracker: Tracker,
-    reorder: Reorder,
+    pub(crate) reorder: Reorder,
     pub(crate) baseline: Baseline,
     pub(crate) attendance: Attendance,
     pub(crate) lives: Lives,
     /// Events of steps that have no caller to give them to.
     pub(crate) outbox: Vec<DetectEvent>,
     next_tick: Option<Timestamp>,
+    /// Sessions that ended since changes were taken; `None` where nobody stores them.
+    pub(crate) ended: Option<Vec<SessionId>>,
     /// Everything up to here has been taken in.
     pub(crate) horizon: Timestamp,
     pub(crate) counters: DetectCounters,
@@ -53,6 +55,7 @@ impl Detector {
             lives: Lives::new(&config),
             outbox: Vec::new(),
             next_tick: None,
+            ended: None,
             horizon: Timestamp::ZERO,
             counters: DetectCounters::default(),
             config,
@@ -135,6 +138,16 @@ impl Detector {
             self.take(&pending);
         }
         self.judge_last(at);
+        out.append(&mut self.outbox);
+    }
+
+    /// Takes everything in up to `at`, and ends nothing: sessions and findings stay open, to be
+    /// stored by [`Detector::take_changes`] and taken up by [`Detector::restore`].
+    pub fn suspend(&mut self, at: Timestamp, out: &mut Vec<DetectEvent>) {
+        self.run_until(at);
+        while let Some(pending) = self.reorder.pop(Timestamp::MAX) {
+            self.take(&pending);
+        }
         out.append(&mut self.outbox);
     }
 
@@ -338,7 +351,7 @@ impl Detector {
         let facts = Arc::clone(&kept.facts);
         let address = self.baseline.marks.address(facts.destination.addr).short();
         let session = self.tracker.session_mut(place)?;
-        session.flows = session.flows.saturating_add(1);
+        session.flows = session.flows.saturating_add(u32::from(!facts.continued));
         if let Some(statistics) = &mut session.statistics {
             statistics.note_address(address);
         }
@@ -373,7 +386,7 @@ impl Detector {
         let place = self.session_for(burst.start, key.together(), facts, burst.start)?;
         let session = self.tracker.session_mut(place)?;
         session.open_flows = session.open_flows.saturating_add(1);
-        session.flows = session.flows.saturating_add(1);
+        session.flows = session.flows.saturating_add(u32::from(!facts.continued));
         session.add(burst, facts.opened);
         if let Some(statistics) = &mut session.statistics {
             statistics.note_address(key.destination.short());

@@ -74,6 +74,7 @@ impl Office {
             opened,
             visibility: Visibility::default(),
             lookup: NameLookup::Seen,
+            continued: false,
         };
         let burst = |&at: &f64| Burst {
             start: ts(at),
@@ -563,6 +564,37 @@ fn a_restart_keeps_sessions_and_tells_no_finding_twice() {
     let script = |session: &SessionSummary| &*session.destination.group == "cdn-54688.net";
     let session = second.sessions().into_iter().find(script).unwrap();
     assert!(session.effective > Duration::from_secs(7 * 3600), "{:?}", session.effective);
+}
+
+/// What waits to be put in order is stored as if it had been taken in.
+#[test]
+fn a_checkpoint_lacks_nothing_that_waits() {
+    let office = office();
+    let (mut waits, mut taken) = (detector(), detector());
+    waits.restore(&crate::Saved::default());
+    taken.restore(&crate::Saved::default());
+    let mut events = Vec::new();
+    for flow in &office.flows {
+        for detector in [&mut waits, &mut taken] {
+            detector.flow_opened(flow.facts.opened, &flow.facts);
+            for burst in flow.bursts.iter().filter(|burst| burst.start < ts(600.0)) {
+                detector.burst(flow.facts.flow_id, *burst);
+            }
+        }
+    }
+    taken.advance(ts(700.0), &mut events);
+    let sum = |rows: &crate::Saved| {
+        let of = |session: &crate::SavedSession| {
+            (session.bytes.0 + session.bytes.1, session.flows, session.last_activity)
+        };
+        let mut rows: Vec<_> =
+            rows.sessions.iter().filter(|row| !row.together).map(|row| (row.id, of(row))).collect();
+        rows.sort_unstable();
+        rows
+    };
+    let (waiting, done) = (sum(&waits.take_changes()), sum(&taken.take_changes()));
+    assert!(done.len() > 3, "{done:?}");
+    assert_eq!(waiting, done);
 }
 
 /// The rows of a snapshot in one order.

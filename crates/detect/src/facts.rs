@@ -22,6 +22,8 @@ pub struct FlowFacts {
     pub visibility: Visibility,
     /// Whether its address was looked up.
     pub lookup: NameLookup,
+    /// Whether its session counted it already, before the sensor was started again.
+    pub continued: bool,
 }
 
 /// What limits the trust in a flow or session.

@@ -244,6 +244,9 @@ impl Detector {
             self.outbox.push(DetectEvent::Finding(last));
         }
         let Some(session) = self.tracker.remove(place) else { return };
+        if let Some(ended) = &mut self.ended {
+            ended.push(session.id);
+        }
         if reason == SessionEnd::Idle {
             self.learn(&session, now);
         }

@@ -38,8 +38,8 @@ pub use facts::{Burst, FlowFacts, NameLookup, Side, Visibility};
 pub use finding::{Finding, FindingId, Level, Life, Part, Parts, Reason};
 pub use outlook::{Frequency, Outlook};
 pub use saved::{
-    Saved, SavedContact, SavedDay, SavedFinding, SavedHost, SavedLongest, SavedSession, SavedShape,
-    SavedVote,
+    Saved, SavedContact, SavedDay, SavedFinding, SavedFlow, SavedHost, SavedLongest, SavedSession,
+    SavedShape, SavedVote,
 };
 pub use shape::Shape;
 pub use summary::{DetectEvent, Judged, SessionEnd, SessionId, SessionSummary};

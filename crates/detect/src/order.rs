@@ -80,6 +80,11 @@ impl Reorder {
         }
     }
 
+    /// Everything that waits, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Pending> {
+        self.seconds.values().flatten().chain(&self.due)
+    }
+
     /// How many events wait.
     pub(crate) const fn len(&self) -> usize {
         self.waiting

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dwell_attribution::{Category, Outcome};
-use dwell_packet::Timestamp;
+use dwell_packet::{FiveTuple, Timestamp};
 
 use crate::{Analytic, Level, NameLookup, Visibility};
 
@@ -33,6 +33,8 @@ pub struct Saved {
     pub sessions: Vec<SavedSession>,
     /// Findings told within the suppression time, by their identity.
     pub findings: Vec<SavedFinding>,
+    /// Open flows of open sessions, by their five-tuple.
+    pub flows: Vec<SavedFlow>,
 }
 
 /// A host and how long its user's sessions last.
@@ -172,6 +174,30 @@ pub struct SavedSession {
     pub statistics: Vec<u8>,
     /// Its open findings.
     pub findings: Vec<SavedFinding>,
+}
+
+/// An open flow as far as its session goes: seen again after a restart, without its hello, it is
+/// still who it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedFlow {
+    /// Its five-tuple, client first.
+    pub tuple: FiveTuple,
+    /// The session that it belongs to.
+    pub session: u64,
+    /// Time of its first packet.
+    pub opened: Timestamp,
+    /// Application by its name.
+    pub application: Arc<str>,
+    /// How firm the name is.
+    pub outcome: Outcome,
+    /// What kind of program it is.
+    pub category: Category,
+    /// Destination group.
+    pub destination: Arc<str>,
+    /// Full name of the destination.
+    pub name: Option<Arc<str>>,
+    /// What limits the trust in it.
+    pub visibility: Visibility,
 }
 
 /// A finding as far as its life goes.

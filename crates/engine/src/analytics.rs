@@ -13,18 +13,19 @@ use dwell_attribution::{
     Policy, Recall, SharedHosts, Subject, claimed_system, printable,
 };
 use dwell_detect::{
-    Burst as SessionBurst, DetectConfig, DetectEvent, Detector, FlowFacts, NameLookup, Side,
+    Burst as SessionBurst, DetectConfig, DetectEvent, Detector, FlowFacts, NameLookup, Saved, Side,
 };
 use dwell_flow::{Burst, CommunityId, EndReason};
-use dwell_packet::{Direction, FiveTuple, MacAddress, Neighbour, Timestamp};
+use dwell_packet::{Direction, FiveTuple, MacAddress, Neighbour, Timestamp, Transport};
 use dwell_proto::{Fact, Observed, Sender, dhcp};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::batch::Batch;
 use crate::event::{Event, EventKind, FlowSnapshot, NotedProcess};
-use crate::flow_state::{self, FlowState, Recorded};
+use crate::flow_state::{self, FlowState, Keeping, Recorded};
 use crate::intake::Second;
+use crate::keep::{Changes, Keeper};
 use crate::losses::LossLog;
 use crate::migration::Connections;
 use crate::names::Names;
@@ -54,6 +55,8 @@ pub struct Analytics {
     detector: Detector,
     losses: LossLog,
     sessions: Sessions,
+    /// What a restart must know, where somebody stores it.
+    keeper: Option<Keeper>,
     verdicts: Vec<DetectEvent>,
     records: Vec<Record>,
 }
@@ -80,6 +83,7 @@ impl Analytics {
             detector: Detector::new(config, policy),
             losses: LossLog::default(),
             sessions: Sessions::default(),
+            keeper: None,
             verdicts: Vec::new(),
             records: Vec::new(),
         }
@@ -214,10 +218,37 @@ impl Analytics {
         self.collect_verdicts(now);
     }
 
-    /// Judges what is left.
+    /// Judges what is left. Where state is kept, sessions and findings stay open: the next start
+    /// goes on with them.
     pub fn finish(&mut self, now: Timestamp) {
-        self.detector.finish(now, &mut self.verdicts);
+        match self.keeper {
+            None => self.detector.finish(now, &mut self.verdicts),
+            Some(_) => self.detector.suspend(now, &mut self.verdicts),
+        }
         self.collect_verdicts(now);
+    }
+
+    /// Goes on from what was stored, and keeps from here on what is to be stored.
+    pub(crate) fn restore(&mut self, rows: &Saved) {
+        self.detector.restore(rows);
+        self.keeper = Some(Keeper::new(&rows.flows));
+    }
+
+    /// What is to be stored since the last call; nothing unless [`Analytics::restore`] was called.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        let Some(keeper) = &mut self.keeper else { return Changes::default() };
+        let flows = &mut self.flows;
+        let row = |flow| {
+            let state = flows.get_mut(&flow)?;
+            let row = state.row()?;
+            state.keeping = Keeping::Stored;
+            Some(row)
+        };
+        let mut changes = keeper.take((self.now, self.detector.take_ended()), row);
+        let flows = std::mem::take(&mut changes.rows.flows);
+        changes.rows = self.detector.take_changes();
+        changes.rows.flows = flows;
+        changes
     }
 
     /// Takes the records made since the last call.
@@ -242,6 +273,7 @@ impl Analytics {
         if let Some(os) = snapshot.os {
             self.hosts.note_os(tuple.src.addr, os);
         }
+        let midstream = snapshot.quality.midstream;
         let moved = snapshot.quic_short.and_then(|id| self.connections.lookup(tuple.dst, &id));
         let mut state = Box::new(FlowState::new(flow, snapshot));
         if let Some(process) = self.named.remove(&flow) {
@@ -249,6 +281,12 @@ impl Analytics {
         }
         if let Some(earlier) = moved.and_then(|moved| self.flows.get(&moved)) {
             state.continue_from(earlier);
+        }
+        let before = tuple.transport == Transport::Udp || midstream;
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| before)
+            && let Some(known) = keeper.recognise(&tuple)
+        {
+            state.resume(known);
         }
         self.flows.insert(flow, state);
     }
@@ -366,8 +404,12 @@ impl Analytics {
             Some(clue) => clue.name(dns.as_deref()),
             None => dns.as_deref().map(|name| (name, NameSource::Dns)),
         };
-        let destination = self.recall.destination(name, peer.addr, peer.port);
+        let known = state.resumed().map(|known| flow_state::stored_answer(known, peer));
+        let (stored, stored_destination) = known.unzip();
+        let destination = stored_destination
+            .unwrap_or_else(|| self.recall.destination(name, peer.addr, peer.port));
         let wire = match clue {
+            _ if stored.is_some() => stored.unwrap_or_else(|| Arc::clone(&self.unattributed)),
             Some(clue) => {
                 // What a program claims of its system is no evidence against the program.
                 let by_syn = matches!(host.os_source, Some(OsSource::Syn | OsSource::SynAndDhcp));
@@ -393,9 +435,10 @@ impl Analytics {
                     host: host.clone(),
                     attribution: Arc::clone(&application),
                     destination: destination.clone(),
-                    opened: state.opened(),
+                    opened: state.began(),
                     visibility,
                     lookup,
+                    continued: state.is_continued(),
                 }),
             )
         } else {
@@ -414,6 +457,9 @@ impl Analytics {
         let identity = Arc::new(identity);
         self.sessions.settle(state.session(), &identity);
         state.settle(identity);
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| session.is_some()) {
+            keeper.settled(flow, state);
+        }
     }
 
     /// Says anew who a settled flow is; one that is not settled yet will be asked anyway.
@@ -429,6 +475,12 @@ impl Analytics {
             Some(mut state) => {
                 state.record_waiting(LastChance::Yes, &mut self.records);
                 self.telemetry.forget(flow);
+                // Flows that the sensor's own end cuts go on, as far as anybody knows.
+                if reason != EndReason::EndOfCapture
+                    && let Some(keeper) = &mut self.keeper
+                {
+                    keeper.ended(&state);
+                }
                 self.detector.flow_closed(flow, snapshot.last);
                 state.record(ts, moment, snapshot).map(|record| self.judged(record))
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dwell_attribution::telemetry::{Observation, TelemetryConfig, TelemetryInput};
 use dwell_attribution::{AppRules, HostsConfig, Policy, SharedHosts};
-use dwell_detect::{DetectConfig, Detector};
+use dwell_detect::{DetectConfig, Detector, Saved};
 use dwell_flow::{FlowConfig, FlowHasher, FlowId};
 use dwell_packet::{DecodeConfig, DecodeCounters, Frame, Timestamp};
 
@@ -15,6 +15,7 @@ use crate::batch::Batch;
 use crate::duplicates::Duplicates;
 use crate::event::Event;
 use crate::intake::{Intake, Second, Taken};
+use crate::keep::Changes;
 use crate::record::{FlowStats, Record, StatsRecord};
 use crate::shard::{Shard, ShardCounters};
 
@@ -178,6 +179,12 @@ impl Engine {
         }
     }
 
+    /// Packet time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.intake.now()
+    }
+
     /// Notes packets that the kernel or the network card dropped: flows that are open now say so.
     pub fn note_drops(&mut self, packets: u64) {
         self.analytics.note_drops(self.intake.now(), packets);
@@ -263,6 +270,19 @@ impl Engine {
     /// The detector, to take up what was stored and to give what is to be stored.
     pub fn detector_mut(&mut self) -> &mut Detector {
         self.analytics.detector_mut()
+    }
+
+    /// Goes on from what was stored, before anything else; from here on [`Engine::take_changes`]
+    /// has what is to be stored, and [`Engine::finish`] leaves sessions and findings open.
+    pub fn restore(&mut self, rows: &Saved) {
+        self.analytics.restore(rows);
+    }
+
+    /// What is to be stored since the last call. Call it every few seconds, and once before
+    /// [`Engine::finish`] and once after: a restart then goes on with open sessions, knows open
+    /// flows again and tells no finding twice. Costs what changed, and a look at each session.
+    pub fn take_changes(&mut self) -> Changes {
+        self.analytics.take_changes()
     }
 
     /// What was counted so far.

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use dwell_attribution::telemetry::{FlowView, ProcessFacts};
-use dwell_attribution::{Attribution, EvidenceLevel, HostRef, Opening, Outcome};
-use dwell_detect::{SessionId, Visibility};
+use dwell_attribution::{
+    Attribution, Destination, EvidenceLevel, HostRef, NameSource, Opening, Outcome,
+};
+use dwell_detect::{SavedFlow, SessionId, Visibility};
 use dwell_flow::{CommunityId, Conflict, DirectionCounters};
 use dwell_packet::{Endpoint, FiveTuple, Timestamp, Transport};
 use dwell_proto::{ClientHello, Fact, HttpRequest, Observed, Preamble, Sender};
@@ -37,6 +39,7 @@ pub(crate) struct FlowState {
     host_is_client: bool,
     /// Whether it was decided who the flow is.
     settled: bool,
+    pub(crate) keeping: Keeping,
     pub(crate) bursts: u32,
     /// Figures at the first payload, until the start record takes them.
     start: Option<Box<FlowSnapshot>>,
@@ -55,7 +58,23 @@ pub(crate) struct FlowState {
 #[derive(Debug, Default)]
 struct Oddities {
     migrated_from: Option<u64>,
+    /// Who it was before the sensor was started again.
+    known: Option<Box<SavedFlow>>,
     conflicts: Vec<Conflict>,
+}
+
+/// Whether a restart would know the flow again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// Nobody asked.
+    #[default]
+    No,
+    /// It waits to be stored, for the first time.
+    New,
+    /// It is stored.
+    Stored,
+    /// It is stored, and waits to be stored again.
+    Changed,
 }
 
 /// What the last record of a flow said.
@@ -131,6 +150,7 @@ impl FlowState {
             midstream: snapshot.quality.midstream,
             host_is_client: true,
             settled: false,
+            keeping: Keeping::No,
             bursts: 0,
             recorded: Recorded::nothing(snapshot.first),
             last: snapshot.last,
@@ -200,6 +220,52 @@ impl FlowState {
     pub(crate) fn continue_from(&mut self, earlier: &Self) {
         self.clue.clone_from(&earlier.clue);
         self.oddities.get_or_insert_default().migrated_from = Some(earlier.flow);
+    }
+
+    /// Takes over who the flow was before the sensor was started again. What it shows from here on
+    /// counts before that.
+    pub(crate) fn resume(&mut self, known: Box<SavedFlow>) {
+        if known.tuple != self.tuple && !self.turned {
+            self.turned = true;
+            self.tuple = self.tuple.reversed();
+        }
+        self.keeping = Keeping::Stored;
+        self.oddities.get_or_insert_default().known = Some(known);
+    }
+
+    /// Who the flow was before the sensor was started again, while it has not shown it anew.
+    pub(crate) fn resumed(&self) -> Option<&SavedFlow> {
+        if self.opening_seen() {
+            return None;
+        }
+        self.oddities.as_deref()?.known.as_deref()
+    }
+
+    /// When it opened, before the sensor was started again if that is known.
+    pub(crate) fn began(&self) -> Timestamp {
+        let known = self.oddities.as_deref().and_then(|oddities| oddities.known.as_deref());
+        known.map_or(self.opened, |known| known.opened.min(self.opened))
+    }
+
+    /// Whether its session counted it before the sensor was started again.
+    pub(crate) fn is_continued(&self) -> bool {
+        self.resumed().is_some()
+    }
+
+    /// As it is stored; `None` while it belongs to no session.
+    pub(crate) fn row(&self) -> Option<SavedFlow> {
+        let identity = self.identity.as_deref()?;
+        Some(SavedFlow {
+            tuple: self.tuple,
+            session: identity.session?.0,
+            opened: self.began(),
+            application: Arc::clone(&identity.application.application),
+            outcome: identity.application.outcome,
+            category: identity.application.category,
+            destination: Arc::clone(&identity.destination.group),
+            name: identity.destination.name.clone(),
+            visibility: identity.visibility,
+        })
     }
 
     /// Keeps two differing copies of the same bytes as evidence.
@@ -299,6 +365,9 @@ impl FlowState {
 
     /// What could not be seen of the flow, apart from its figures.
     pub(crate) fn visibility(&self, host: &HostRef, application: &Attribution) -> Visibility {
+        if let Some(known) = self.resumed() {
+            return known.visibility;
+        }
         let clue = self.clue.as_deref();
         let stack = matches!(application.level, EvidenceLevel::Stack | EvidenceLevel::StackCipher);
         Visibility {
@@ -355,4 +424,22 @@ impl FlowState {
             snapshot,
         })
     }
+}
+
+/// Application and destination of a flow as they were stored.
+pub(crate) fn stored_answer(known: &SavedFlow, peer: Endpoint) -> (Arc<Attribution>, Destination) {
+    let attribution = Attribution {
+        outcome: known.outcome,
+        application: Arc::clone(&known.application),
+        category: known.category,
+        ..Attribution::unattributed()
+    };
+    let destination = Destination {
+        group: Arc::clone(&known.destination),
+        name: known.name.clone(),
+        addr: peer.addr.to_canonical(),
+        port: peer.port,
+        source: if known.name.is_some() { NameSource::Sni } else { NameSource::None },
+    };
+    (Arc::new(attribution), destination)
 }

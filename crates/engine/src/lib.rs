@@ -15,6 +15,7 @@ mod hello_finder;
 mod hellos;
 mod inspection;
 mod intake;
+mod keep;
 mod losses;
 mod migration;
 mod names;
@@ -33,6 +34,7 @@ pub use event::{Event, EventKind, FlowSnapshot, NotedProcess};
 pub use hello_finder::Hellos;
 pub use hellos::{HelloRow, HelloRows};
 pub use intake::{Intake, Second};
+pub use keep::Changes;
 pub use losses::Losses;
 pub use record::{
     Delta, FlowIdentity, FlowRecord, FlowStats, HandshakeRecord, HttpRecord, Moment, Record,

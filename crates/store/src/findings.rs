@@ -2,7 +2,7 @@
 
 use dwell_detect::{Finding, Level, SessionSummary};
 use dwell_packet::Timestamp;
-use rusqlite::{Row, params};
+use rusqlite::{Connection, Row, params};
 use serde_json::json;
 
 use crate::{Store, StoreError, parse};
@@ -113,43 +113,7 @@ impl Store {
     /// # Errors
     /// When SQLite cannot write.
     pub fn tell(&self, finding: &Finding) -> Result<(), StoreError> {
-        let session = &finding.session;
-        let reasons: Vec<_> = finding
-            .reasons
-            .iter()
-            .map(|reason| {
-                json!({
-                    "feature": reason.feature,
-                    "part": reason.part.name(),
-                    "value": reason.value,
-                    "expected": reason.expected,
-                    "weight": reason.weight_bits,
-                    "text": reason.text,
-                })
-            })
-            .collect();
-        self.db.execute(
-            "INSERT OR REPLACE INTO findings VALUES
-             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
-            params![
-                finding.id.as_str(),
-                finding.analytic.id(),
-                finding.life.name(),
-                finding.level.name(),
-                finding.score_bits,
-                finding.provisional,
-                parse::nanos(finding.opened_at),
-                parse::nanos(finding.at),
-                session.host.id.0.to_string(),
-                session.host.name.as_deref(),
-                &*session.attribution.application,
-                &*session.destination.group,
-                session.effective.as_secs_f64(),
-                finding.sentence,
-                serde_json::Value::from(reasons).to_string(),
-            ],
-        )?;
-        Ok(())
+        put(&self.db, finding)
     }
 
     /// Stores how a session was judged; its highest score stays.
@@ -262,6 +226,47 @@ impl Store {
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// Stores a finding as it was told; `to` may be a transaction.
+pub(crate) fn put(to: &Connection, finding: &Finding) -> Result<(), StoreError> {
+    let session = &finding.session;
+    let reasons: Vec<_> = finding
+        .reasons
+        .iter()
+        .map(|reason| {
+            json!({
+                "feature": reason.feature,
+                "part": reason.part.name(),
+                "value": reason.value,
+                "expected": reason.expected,
+                "weight": reason.weight_bits,
+                "text": reason.text,
+            })
+        })
+        .collect();
+    to.execute(
+        "INSERT OR REPLACE INTO findings VALUES
+         (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        params![
+            finding.id.as_str(),
+            finding.analytic.id(),
+            finding.life.name(),
+            finding.level.name(),
+            finding.score_bits,
+            finding.provisional,
+            parse::nanos(finding.opened_at),
+            parse::nanos(finding.at),
+            session.host.id.0.to_string(),
+            session.host.name.as_deref(),
+            &*session.attribution.application,
+            &*session.destination.group,
+            session.effective.as_secs_f64(),
+            finding.sentence,
+            serde_json::Value::from(reasons).to_string(),
+        ],
+    )?;
+    Ok(())
 }
 
 const FINDINGS: &str = "SELECT id, analytic, life, level, score, provisional, opened, at, host,

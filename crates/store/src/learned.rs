@@ -13,9 +13,7 @@ impl Store {
     /// When SQLite cannot write.
     pub fn save(&mut self, rows: &Saved) -> Result<(), StoreError> {
         let transaction = self.db.transaction()?;
-        save_learned(&transaction, rows)?;
-        crate::sessions::save(&transaction, rows)?;
-        forget(&transaction, rows)?;
+        save_all(&transaction, rows)?;
         transaction.commit()?;
         Ok(())
     }
@@ -103,6 +101,13 @@ impl Store {
         let rows: Vec<Option<T>> = rows.collect::<rusqlite::Result<_>>()?;
         Ok(rows.into_iter().flatten().collect())
     }
+}
+
+/// Stores rows within a transaction of the caller's.
+pub(crate) fn save_all(to: &Transaction<'_>, rows: &Saved) -> Result<(), StoreError> {
+    save_learned(to, rows)?;
+    crate::sessions::save(to, rows)?;
+    forget(to, rows)
 }
 
 fn save_learned(to: &Transaction<'_>, rows: &Saved) -> Result<(), StoreError> {

@@ -6,6 +6,7 @@
 mod findings;
 mod learned;
 mod open;
+mod outbox;
 mod parse;
 mod sessions;
 
@@ -13,6 +14,8 @@ use rusqlite::Connection;
 
 pub use findings::{FindingRow, HistoryRow, Label, LabelRow};
 pub use open::{Opened, StoreError};
+pub use outbox::{OutboxRow, Unsent};
+pub use sessions::Checkpoint;
 
 /// The database, opened for writing.
 #[derive(Debug)]

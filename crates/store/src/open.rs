@@ -129,6 +129,8 @@ fn usable(path: &Path, there: bool) -> Result<Connection, StoreError> {
     }
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "NORMAL")?;
+    // Whoever runs under Landlock has no folder for temporary files.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     db.busy_timeout(std::time::Duration::from_secs(5))?;
     db.execute_batch(TABLES)?;
     db.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -190,6 +192,14 @@ CREATE TABLE IF NOT EXISTS told (
     id TEXT PRIMARY KEY, analytic TEXT NOT NULL, host TEXT NOT NULL, application TEXT NOT NULL,
     destination TEXT NOT NULL, opened INTEGER NOT NULL, told INTEGER NOT NULL,
     level TEXT NOT NULL, score REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS open_flows (
+    tuple TEXT PRIMARY KEY, session TEXT NOT NULL, opened INTEGER NOT NULL,
+    application TEXT NOT NULL, outcome TEXT NOT NULL, category TEXT NOT NULL,
+    destination TEXT NOT NULL, name TEXT, visibility TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS open_flows_session ON open_flows (session);
+CREATE TABLE IF NOT EXISTS outbox (
+    number INTEGER PRIMARY KEY, finding TEXT NOT NULL, form TEXT NOT NULL, bytes BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS evidence (finding TEXT PRIMARY KEY, path TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS findings (
     id TEXT PRIMARY KEY, analytic TEXT NOT NULL, life TEXT NOT NULL, level TEXT NOT NULL,
     score REAL NOT NULL, provisional INTEGER NOT NULL, opened INTEGER NOT NULL,

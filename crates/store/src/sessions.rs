@@ -1,41 +1,93 @@
-//! Open sessions and findings told, for a restart. Knows nothing of what was learnt.
+//! Open sessions, their open flows and findings told, for a restart. Knows nothing of what was learnt.
 
-use dwell_detect::{Saved, SavedFinding, SavedSession, SessionId};
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use dwell_detect::{Saved, SavedFinding, SavedFlow, SavedSession, SessionId};
+use dwell_packet::{Endpoint, FiveTuple, Timestamp, Transport};
 use rusqlite::{Row, Transaction, params};
 
 use crate::{Store, StoreError, parse};
 
+/// What changed since the last checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct Checkpoint<'a> {
+    /// Packet time up to which everything is in.
+    pub at: Timestamp,
+    /// Sessions that ended.
+    pub ended: &'a [SessionId],
+    /// Stored flows that ended.
+    pub closed: &'a [FiveTuple],
+    /// What is new or other than it was.
+    pub rows: &'a Saved,
+}
+
 impl Store {
-    /// Removes sessions that ended.
+    /// Stores what changed, all or nothing: a process that is killed meanwhile leaves what was
+    /// stored before.
     ///
     /// # Errors
     /// When SQLite cannot write.
-    pub fn remove_sessions(&mut self, ended: &[SessionId]) -> Result<(), StoreError> {
+    pub fn checkpoint(&mut self, changes: &Checkpoint<'_>) -> Result<(), StoreError> {
         let transaction = self.db.transaction()?;
-        {
-            let mut remove = transaction.prepare("DELETE FROM sessions WHERE id = ?1")?;
-            for id in ended {
-                remove.execute([id.to_string()])?;
-            }
-        }
+        remove(&transaction, changes)?;
+        crate::learned::save_all(&transaction, changes.rows)?;
+        transaction.execute(
+            "INSERT OR REPLACE INTO meta VALUES ('clock', ?1)",
+            [parse::nanos(changes.at).to_string()],
+        )?;
+        let forgotten = changes.at.saturating_sub(TOLD_IN_MIND);
+        transaction.execute("DELETE FROM told WHERE told < ?1", [parse::nanos(forgotten)])?;
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Packet time of the last checkpoint; zero before the first.
+    #[must_use]
+    pub fn clock(&self) -> Timestamp {
+        let query = "SELECT value FROM meta WHERE key = 'clock'";
+        let clock: Option<String> = self.db.query_row(query, [], |row| row.get(0)).ok();
+        parse::time(clock.and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 
     pub(crate) fn load_sessions(&self, rows: &mut Saved) -> Result<(), StoreError> {
         rows.sessions = self.rows("SELECT * FROM sessions", session)?;
         rows.findings = self.rows("SELECT * FROM told", finding)?;
+        rows.flows = self.rows("SELECT * FROM open_flows", flow)?;
+        let closed: HashSet<String> = self
+            .rows("SELECT id FROM findings WHERE life = 'closed'", |row| row.get(0).map(Some))?
+            .into_iter()
+            .collect();
+        let mut told: HashMap<(IpAddr, &str, &str), Vec<&SavedFinding>> = HashMap::new();
+        for row in rows.findings.iter().filter(|row| !closed.contains(&*row.id)) {
+            told.entry((row.host, &row.application, &row.destination)).or_default().push(row);
+        }
         for session in &mut rows.sessions {
             let destination = if session.together { "" } else { &*session.destination };
-            let of = |finding: &&SavedFinding| {
-                finding.host == session.host
-                    && finding.application == session.application
-                    && *finding.destination == *destination
-            };
-            session.findings = rows.findings.iter().filter(of).cloned().collect();
+            if let Some(open) = told.get(&(session.host, &*session.application, destination)) {
+                session.findings = open.iter().copied().cloned().collect();
+            }
         }
         Ok(())
     }
+}
+
+/// Findings told longer ago are neither open nor to be held back.
+const TOLD_IN_MIND: Duration = Duration::from_secs(30 * 86_400);
+
+fn remove(from: &Transaction<'_>, changes: &Checkpoint<'_>) -> Result<(), StoreError> {
+    let mut session = from.prepare("DELETE FROM sessions WHERE id = ?1")?;
+    let mut flows = from.prepare("DELETE FROM open_flows WHERE session = ?1")?;
+    for id in changes.ended {
+        session.execute([id.to_string()])?;
+        flows.execute([id.to_string()])?;
+    }
+    let mut flow = from.prepare("DELETE FROM open_flows WHERE tuple = ?1")?;
+    for tuple in changes.closed {
+        flow.execute([tuple_text(tuple)])?;
+    }
+    Ok(())
 }
 
 pub(crate) fn save(to: &Transaction<'_>, rows: &Saved) -> Result<(), StoreError> {
@@ -87,7 +139,64 @@ pub(crate) fn save(to: &Transaction<'_>, rows: &Saved) -> Result<(), StoreError>
             row.score_bits,
         ])?;
     }
+    let mut put = to
+        .prepare("INSERT OR REPLACE INTO open_flows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?;
+    for row in &rows.flows {
+        let visibility: Vec<&str> = row.visibility.names().collect();
+        put.execute(params![
+            tuple_text(&row.tuple),
+            SessionId(row.session).to_string(),
+            parse::nanos(row.opened),
+            &*row.application,
+            row.outcome.name(),
+            row.category.name(),
+            &*row.destination,
+            row.name.as_deref(),
+            visibility.join(" "),
+        ])?;
+    }
     Ok(())
+}
+
+/// A five-tuple as the key of a row: `TCP 10.0.0.7:50000 203.0.113.9:443`, client first.
+fn tuple_text(tuple: &FiveTuple) -> String {
+    format!("{} {} {}", tuple.transport, tuple.src, tuple.dst)
+}
+
+fn tuple_of(text: &str) -> Option<FiveTuple> {
+    let mut words = text.split(' ');
+    let transport = match words.next()? {
+        "TCP" => Transport::Tcp,
+        "UDP" => Transport::Udp,
+        _ => return None,
+    };
+    let mut end = || {
+        let socket: SocketAddr = words.next()?.parse().ok()?;
+        Some(Endpoint { addr: socket.ip(), port: socket.port() })
+    };
+    Some(FiveTuple { src: end()?, dst: end()?, transport })
+}
+
+fn flow(row: &Row<'_>) -> rusqlite::Result<Option<SavedFlow>> {
+    let text = |index: usize| row.get::<_, String>(index);
+    let session = u64::from_str_radix(&text(1)?, 16).ok();
+    let names = parse::outcome(&text(4)?).zip(parse::category(&text(5)?));
+    let (Some(tuple), Some(session), Some((outcome, category))) =
+        (tuple_of(&text(0)?), session, names)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(SavedFlow {
+        tuple,
+        session,
+        opened: parse::time(row.get(2)?),
+        application: text(3)?.into(),
+        outcome,
+        category,
+        destination: text(6)?.into(),
+        name: row.get::<_, Option<String>>(7)?.as_deref().map(parse::text),
+        visibility: parse::visibility(&text(8)?),
+    }))
 }
 
 fn session(row: &Row<'_>) -> rusqlite::Result<Option<SavedSession>> {
