@@ -18,11 +18,12 @@ pub(crate) use eve::eve_time;
 pub use eve::{EveContext, EveLines, SCHEMA_VERSION, append_record, write_record};
 pub use fingerprint::{FingerprintRow, transport};
 pub use metrics::{
-    BuildInfo, CaptureFigures, EngineFigures, InterfaceChange, METRICS_CONTENT_TYPE, Metrics,
-    RecordTally, SinkDrop, SinkError, SinkMetrics,
+    BuildInfo, CaptureFigures, EngineFigures, EvidenceFigures, InterfaceChange,
+    METRICS_CONTENT_TYPE, Metrics, RecordTally, SinkDrop, SinkError, SinkMetrics, StateMetrics,
 };
 pub use sink::{
     Again, Clock, Complain, Compress, Failure, FileConfig, FileSink, Format, IpfixConfig,
     IpfixSink, IpfixTransport, Item, Queue, Rotation, RunningSink, Sink, SinkLimits, StreamSink,
-    SyslogConfig, SyslogSink, SyslogTransport, WebhookConfig, WebhookSink, encode, kind_of,
+    SyslogConfig, SyslogSink, SyslogTransport, WebhookConfig, WebhookSink, encode, ends_with_line,
+    kind_of,
 };

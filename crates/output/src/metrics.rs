@@ -7,17 +7,21 @@
 
 mod capture;
 mod engine;
+mod evidence;
 mod family;
 mod records;
 mod sinks;
+mod state;
 
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 
 pub use capture::{CaptureFigures, InterfaceChange};
 pub use engine::EngineFigures;
+pub use evidence::EvidenceFigures;
 pub use records::RecordTally;
 pub use sinks::{SinkDrop, SinkError, SinkMetrics};
+pub use state::StateMetrics;
 
 use family::Family;
 
@@ -42,6 +46,8 @@ pub struct Metrics {
     engine: engine::Engine,
     records: records::Records,
     sinks: sinks::Sinks,
+    state: StateMetrics,
+    evidence: evidence::Evidence,
     reload: Reload,
 }
 
@@ -76,7 +82,9 @@ impl Metrics {
         let engine = engine::Engine::new(&family)?;
         let records = records::Records::new(&family)?;
         let sinks = sinks::Sinks::new(&family)?;
-        Ok(Self { capture, engine, records, sinks, reload, registry })
+        let state = StateMetrics::new(&family)?;
+        let evidence = evidence::Evidence::new(&family)?;
+        Ok(Self { capture, engine, records, sinks, state, evidence, reload, registry })
     }
 
     /// Sets what was counted on the interfaces.
@@ -110,6 +118,17 @@ impl Metrics {
     #[must_use]
     pub fn sink(&self, name: &str) -> SinkMetrics {
         self.sinks.of(name)
+    }
+
+    /// Sets what became of evidence.
+    pub fn set_evidence(&self, figures: &EvidenceFigures) {
+        self.evidence.set(figures);
+    }
+
+    /// The counters of what outlives a restart.
+    #[must_use]
+    pub fn state(&self) -> StateMetrics {
+        self.state.clone()
     }
 
     /// Takes note of a configuration that took effect at `now_s` seconds since 1970, or did not.

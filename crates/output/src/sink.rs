@@ -19,7 +19,7 @@ use dwell_packet::Timestamp;
 
 use crate::{EveContext, SinkError};
 
-pub use file::{Compress, FileConfig, FileSink, Rotation};
+pub use file::{Compress, FileConfig, FileSink, Rotation, ends_with_line};
 pub use ipfix::{IpfixConfig, IpfixSink, IpfixTransport};
 pub use queue::{Item, Queue};
 pub use stream::StreamSink;
@@ -42,6 +42,22 @@ pub enum Format {
     Ocsf,
     /// IPFIX data records.
     Ipfix,
+}
+
+impl Format {
+    /// Every form.
+    pub const ALL: [Self; 4] = [Self::Eve, Self::Ecs, Self::Ocsf, Self::Ipfix];
+
+    /// The name in configurations and databases.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Eve => "eve",
+            Self::Ecs => "ecs",
+            Self::Ocsf => "ocsf",
+            Self::Ipfix => "ipfix",
+        }
+    }
 }
 
 /// A record in the form of a sink, without a line end; `None` where the form has no room for it.

@@ -47,7 +47,15 @@ struct AlertFields<'a> {
     provisional: bool,
     policy: Policy<'a>,
     reasons: Vec<ReasonFields<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<EvidenceFields>,
     session: SessionFields<'a>,
+}
+
+/// Where what the finding stands on is kept.
+#[derive(Debug, Serialize)]
+struct EvidenceFields {
+    path: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -177,6 +185,9 @@ pub(crate) fn line<'a>(context: &'a EveContext, finding: &'a Finding) -> Line<'a
                 rule: finding.judgement.rule.as_deref(),
             },
             reasons: finding.reasons.iter().map(reason).collect(),
+            evidence: context.evidence.as_ref().map(|folder| EvidenceFields {
+                path: folder.join(finding.id.as_str()).to_string_lossy().into_owned(),
+            }),
             session: SessionFields {
                 slots: Some(slots(&finding.session.slots)),
                 ..session(&finding.session)

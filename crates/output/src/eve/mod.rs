@@ -45,6 +45,8 @@ pub struct EveContext {
     pub flow_base: u64,
     /// What the interfaces gave and lost, for `stats` lines of a live sensor.
     pub capture: Vec<CaptureFigures>,
+    /// Where the evidence of findings is kept, if it is.
+    pub evidence: Option<std::path::PathBuf>,
 }
 
 /// Appends `record` as one line to `lines`. [`EveLines`] does the same for many at less cost.

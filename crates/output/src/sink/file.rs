@@ -3,8 +3,8 @@
 mod archive;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,15 +135,61 @@ impl Sink for FileSink {
     }
 }
 
+/// Whether a line is among the last ones of a file, or of the latest one that was rotated away.
+#[must_use]
+pub fn ends_with_line(path: &Path, line: &[u8]) -> bool {
+    let in_tail = |file: &Path| {
+        let tail = tail_of(file).unwrap_or_default();
+        tail.split(|&byte| byte == b'\n').any(|known| known == line)
+    };
+    in_tail(path) || archive::latest(path).is_some_and(|file| in_tail(&file))
+}
+
+/// The end of a file, as far as it is looked at.
+fn tail_of(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(TAIL_BYTES);
+    file.seek(SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    file.take(TAIL_BYTES).read_to_end(&mut tail)?;
+    Ok(tail)
+}
+
+/// How far the end of a file is looked at: many times what a sink may have in hand.
+const TAIL_BYTES: u64 = 16 << 20;
+
+/// Cuts off a piece of a line that a process left when it was killed. A file that has no line end
+/// where one must be is left as it is, but for a line end.
+fn mend(file: &mut File, path: &Path, len: u64) -> io::Result<u64> {
+    let tail = tail_of(path)?;
+    if tail.last().is_none_or(|&last| last == b'\n') {
+        return Ok(len);
+    }
+    match tail.iter().rposition(|&byte| byte == b'\n') {
+        Some(end) => {
+            let piece = tail.len().saturating_sub(end.saturating_add(1));
+            let whole = len.saturating_sub(u64::try_from(piece).unwrap_or(0));
+            file.set_len(whole)?;
+            Ok(whole)
+        }
+        None => {
+            file.write_all(b"\n")?;
+            Ok(len.saturating_add(1))
+        }
+    }
+}
+
 /// Opens a file for appending and gives its length. The log may name people and machines: others
 /// than owner and group cannot read it.
-fn open(path: &PathBuf) -> io::Result<(File, u64)> {
+fn open(path: &Path) -> io::Result<(File, u64)> {
     let mut options = OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
-    let file = options.open(path)?;
-    let len = file.metadata()?.len();
+    let mut file = options.open(path)?;
+    let known = file.metadata()?;
+    // A pipe has no end to look at.
+    let len = if known.is_file() { mend(&mut file, path, known.len())? } else { known.len() };
     Ok((file, len))
 }
 

@@ -127,6 +127,15 @@ impl Drop for Archive {
     }
 }
 
+/// The rotated file of a log that was written last, while it is not compressed.
+pub(super) fn latest(path: &Path) -> Option<PathBuf> {
+    let archive = Archive::new(path.to_owned(), Rotation::default());
+    let plain = |path: &Path| path.extension().is_none_or(|extension| extension != "zst");
+    let mut files = archive.rotated();
+    files.retain(|(path, ..)| plain(path));
+    files.into_iter().max_by_key(|(_, modified, _)| *modified).map(|(path, ..)| path)
+}
+
 /// How long the sensor waits at its end for a compression.
 const WAIT: Duration = Duration::from_millis(10);
 const MAX_WAITS: u32 = 30;
