@@ -219,9 +219,63 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 
+    /// Keep what each finding stands on in a folder of its own below this one: packets, records of
+    /// its flows, the baseline it was judged by. Captures are read twice.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) evidence: Option<PathBuf>,
+
+    /// How fast: `1` as it was captured, `60` an hour a minute, `max` as fast as it can be read.
+    #[arg(long, value_name = "SPEED", value_parser = speed, default_value = "max")]
+    pub(crate) speed: Speed,
+
+    /// Run the whole sensor of this configuration, with these captures in the place of its
+    /// interfaces: outputs, metrics, state, evidence. What its database took in is left out.
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = SENSOR_LESS)]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Where the sensor of --config serves metrics, API and page, or `off`.
+    #[arg(long, value_name = "ADDRESS", requires = "config")]
+    pub(crate) http: Option<String>,
+
     /// Show no progress bar.
     #[arg(long)]
     pub(crate) no_progress: bool,
+}
+
+/// What `--config` says in another way.
+const SENSOR_LESS: [&str; 11] = [
+    "format",
+    "filter",
+    "apps",
+    "policy",
+    "session_duration",
+    "baseline",
+    "frozen",
+    "telemetry",
+    "inventory",
+    "report",
+    "evidence",
+];
+
+/// How fast captures are replayed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Speed {
+    /// As fast as they can be read.
+    Max,
+    /// So many times as fast as they were captured.
+    Times(f64),
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
+    if text == "max" {
+        return Ok(Speed::Max);
+    }
+    let times: f64 = text.parse().map_err(|_| "a number, or max, is wanted".to_owned())?;
+    if (0.001..=1e6).contains(&times) {
+        Ok(Speed::Times(times))
+    } else {
+        Err("a number from 0.001 to 1000000 is wanted".to_owned())
+    }
 }
 
 /// `dwell coverage`.

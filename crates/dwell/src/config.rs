@@ -13,6 +13,7 @@ use anyhow::Context as _;
 use dwell_attribution::telemetry::TelemetryConfig;
 use dwell_capture::{Backend, LiveConfig, Outgoing, Promiscuous, TimestampSource};
 use dwell_detect::DetectConfig;
+use dwell_evidence::{FolderLimits, KeeperLimits};
 use dwell_flow::{FlowConfig, FlowScope, OverlapPolicy};
 use dwell_packet::DecodeConfig;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) attribution: AttributionConfig,
     pub(crate) detect: DetectLimits,
     pub(crate) output: Vec<OutputConfig>,
+    pub(crate) state: StateConfig,
+    pub(crate) evidence: EvidenceConfig,
     pub(crate) http: HttpConfig,
     pub(crate) privileges: PrivilegesConfig,
 }
@@ -402,6 +405,121 @@ impl Default for DetectLimits {
     }
 }
 
+/// `[state]`: what outlives a restart.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StateConfig {
+    /// The database of baselines, open sessions and findings; without it a restart forgets them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) database: Option<PathBuf>,
+    /// How often what changed is stored: what a killed sensor loses at most.
+    pub(crate) every: Period,
+}
+
+impl Default for StateConfig {
+    fn default() -> Self {
+        Self { database: None, every: Period(Duration::from_secs(5)) }
+    }
+}
+
+impl StateConfig {
+    fn check(&self) -> anyhow::Result<()> {
+        let every = self.every.0;
+        let bounds = Duration::from_secs(1)..=Duration::from_secs(60);
+        anyhow::ensure!(bounds.contains(&every), "state: every of 1s to 1m");
+        if let Some(folder) = self.database.as_deref().map(folder_of) {
+            let there = folder.is_dir();
+            anyhow::ensure!(there, "state: database: there is no folder {}", folder.display());
+        }
+        Ok(())
+    }
+}
+
+/// `[evidence]`: what findings stand on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct EvidenceConfig {
+    /// Where a folder for each finding is made; without it no evidence is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dir: Option<PathBuf>,
+    /// Most bytes of one finding.
+    pub(crate) per_finding: Bytes,
+    /// Most bytes of all findings; the oldest go first.
+    pub(crate) total: Bytes,
+    /// Evidence that nothing was added to for this long is removed.
+    pub(crate) keep: Period,
+    /// Memory for the latest frames of all flows.
+    pub(crate) recent: Bytes,
+    /// What is kept of each of them.
+    pub(crate) snaplen: Bytes,
+    /// Memory for the first frames of each flow, whole.
+    pub(crate) handshakes: Bytes,
+    /// Memory for records of sessions that have no finding.
+    pub(crate) records: Bytes,
+}
+
+impl Default for EvidenceConfig {
+    fn default() -> Self {
+        let folders = FolderLimits::default();
+        let keeper = KeeperLimits::default();
+        let bytes = |bytes: u64| Bytes(usize::try_from(bytes).unwrap_or(usize::MAX));
+        Self {
+            dir: None,
+            per_finding: bytes(folders.per_finding),
+            total: bytes(folders.total),
+            keep: Period(folders.keep.unwrap_or_default()),
+            recent: Bytes(keeper.recent_bytes),
+            snaplen: Bytes(keeper.recent_cut),
+            handshakes: Bytes(keeper.heads_bytes),
+            records: Bytes(keeper.heads_bytes),
+        }
+    }
+}
+
+impl EvidenceConfig {
+    /// Bounds on disk.
+    pub(crate) fn folders(&self) -> FolderLimits {
+        let bytes = |bytes: Bytes| u64::try_from(bytes.0).unwrap_or(u64::MAX);
+        FolderLimits {
+            per_finding: bytes(self.per_finding),
+            total: bytes(self.total),
+            keep: Some(self.keep.0),
+        }
+    }
+
+    /// Bounds in memory.
+    pub(crate) fn keeper(&self) -> KeeperLimits {
+        KeeperLimits {
+            recent_bytes: self.recent.0,
+            recent_cut: self.snaplen.0,
+            heads_bytes: self.handshakes.0,
+            ..KeeperLimits::default()
+        }
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let Some(dir) = &self.dir else { return Ok(()) };
+        let there = dir.is_dir() || folder_of(dir).is_dir();
+        anyhow::ensure!(there, "evidence: dir: there is no folder {}", folder_of(dir).display());
+        anyhow::ensure!(
+            self.snaplen.0 >= MIN_SNAPLEN,
+            "evidence: snaplen of at least {MIN_SNAPLEN}B"
+        );
+        anyhow::ensure!(self.recent.0 >= 1 << 20, "evidence: recent of at least 1MiB");
+        anyhow::ensure!(self.per_finding.0 >= 64 << 10, "evidence: per_finding of at least 64KiB");
+        anyhow::ensure!(self.total.0 >= self.per_finding.0, "evidence: total below per_finding");
+        Ok(())
+    }
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(file: &Path) -> PathBuf {
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
 /// `[http]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -511,6 +629,8 @@ impl Config {
         );
         anyhow::ensure!(self.flow.max_flows >= 1024, "flow: max_flows of at least 1024");
         outputs::check(&self.output)?;
+        self.state.check()?;
+        self.evidence.check()?;
         self.http.check()
     }
 
@@ -570,6 +690,8 @@ impl Config {
             (self.decode != other.decode, "[decode]"),
             (self.flow != other.flow, "[flow]"),
             (self.detect.max_sessions != other.detect.max_sessions, "[detect] max_sessions"),
+            (self.state != other.state, "[state]"),
+            (self.evidence != other.evidence, "[evidence]"),
             (self.http != other.http, "[http]"),
             (self.privileges != other.privileges, "[privileges]"),
         ]

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use comfy_table::{Cell, CellAlignment};
+use dwell_detect::Detector;
 use dwell_engine::{Engine, EngineConfig, Record};
 use dwell_output::{Coverage, Seen, clipped};
 
@@ -53,7 +54,8 @@ pub(crate) fn run(args: &CoverageArgs, color: Color) -> anyhow::Result<Exit> {
     workers::run(&mut engine, NonZeroUsize::MIN, &mut inputs.chunks(&files, None), &mut counted)?;
     loop {
         let more = engine.finish_some();
-        counted.take(0, engine.take_records())?;
+        let records = engine.take_records();
+        counted.take(0, engine.detector(), records)?;
         if !more {
             break;
         }
@@ -69,7 +71,7 @@ pub(crate) fn run(args: &CoverageArgs, color: Color) -> anyhow::Result<Exit> {
 struct Counted(Coverage);
 
 impl Output for Counted {
-    fn take(&mut self, _file: usize, records: Vec<Record>) -> anyhow::Result<()> {
+    fn take(&mut self, _: usize, _: &Detector, records: Vec<Record>) -> anyhow::Result<()> {
         for record in &records {
             self.0.take(record);
         }

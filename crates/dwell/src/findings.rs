@@ -1,9 +1,10 @@
 //! `dwell findings`: what was found, and what people say of it. Judges nothing.
 
 use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use dwell_store::{FindingRow, Label, LabelRow, Store};
 use serde_json::{Value, json};
 
@@ -16,6 +17,9 @@ use crate::{Exit, clock};
 /// # Errors
 /// When the database cannot be read or written, or no finding has the identity.
 pub(crate) fn run(args: &FindingsArgs) -> anyhow::Result<Exit> {
+    if let FindingsCommand::Export { id: Some(id), bundle: Some(file), evidence } = &args.command {
+        return pack(&args.database.database, id, (file, evidence.as_deref()));
+    }
     let store = Store::open_existing(&args.database.database)?;
     let mut out = io::stdout().lock();
     match &args.command {
@@ -57,13 +61,60 @@ pub(crate) fn run(args: &FindingsArgs) -> anyhow::Result<Exit> {
             store.log(said.at, "label", &format!("{} {} by {by}: {note}", row.id, label.name()))?;
             writeln!(out, "{} is {}", row.id, label.name())?;
         }
-        FindingsCommand::Export => {
+        FindingsCommand::Export { .. } => {
             for row in store.findings()? {
                 writeln!(out, "{}", export(&store, &row)?)?;
             }
         }
     }
     Ok(Exit::Success)
+}
+
+/// Packs a finding with what it stands on into `file`.
+fn pack(
+    database: &Path,
+    id: &str,
+    (file, evidence): (&Path, Option<&Path>),
+) -> anyhow::Result<Exit> {
+    // Evidence of a replay can be packed without a database.
+    let store = match (database.exists(), evidence) {
+        (false, Some(_)) => None,
+        _ => Some(Store::open_existing(database)?),
+    };
+    let (id, more) = match &store {
+        Some(store) => {
+            let row = one(store, id)?;
+            let text = format!("{:#}\n", export(store, &row)?);
+            (row.id, vec![("finding.json", text.into_bytes())])
+        }
+        None => (whole_id(id, evidence)?, Vec::new()),
+    };
+    let known = store.and_then(|store| store.evidence(&id)).map(PathBuf::from);
+    let folder = evidence.map(|root| root.join(&id)).or(known);
+    let Some(folder) = folder.filter(|folder| folder.is_dir()) else {
+        bail!("{id}: no evidence was kept, or it was removed since");
+    };
+    let bundled = dwell_evidence::bundle(&id, Some(&folder), &more, file)
+        .with_context(|| format!("{}: cannot write", file.display()))?;
+    println!("{}: {} of finding {id}", file.display(), bundled.files.join(", "));
+    Ok(Exit::Success)
+}
+
+/// The one folder of evidence whose name begins so.
+fn whole_id(prefix: &str, evidence: Option<&Path>) -> anyhow::Result<String> {
+    let mut names: Vec<String> = evidence
+        .map(std::fs::read_dir)
+        .transpose()?
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .filter(|name| name.starts_with(prefix))
+        .collect();
+    match (names.pop(), names.len()) {
+        (Some(name), 0) => Ok(name),
+        (None, _) => bail!("no evidence begins with {prefix}"),
+        (Some(_), more) => bail!("{} findings begin with {prefix}", more.saturating_add(1)),
+    }
 }
 
 /// The one finding whose identity begins so.

@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod coverage;
 mod documents;
+mod evidence;
 mod findings;
 mod fingerprint;
 mod health;
@@ -15,6 +16,7 @@ mod inputs;
 mod interfaces;
 mod inventory;
 mod log;
+mod paced;
 mod policy;
 mod replay;
 mod report;
@@ -42,7 +44,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.command {
         Command::Coverage(args) => coverage::run(args, cli.color),
-        Command::Replay(args) => replay::run(args, cli.color),
+        Command::Replay(args) => match &args.config {
+            Some(config) => run::replay(args, config),
+            None => replay::run(args, cli.color),
+        },
         Command::Fingerprint(args) => fingerprint::run(args, cli.color),
         Command::Apps(args) => apps::run(args),
         Command::Run(args) => run::run(args),

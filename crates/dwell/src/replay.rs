@@ -1,5 +1,7 @@
 //! `dwell replay`: captures in, findings and sessions out. Reads and prints; judges nothing.
 
+mod evidence;
+
 use std::io::{self, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use anyhow::Context as _;
 use dwell_attribution::telemetry::TelemetryConfig;
 use dwell_attribution::{AppRules, Policy};
 use dwell_capture::Filter;
-use dwell_detect::{DetectConfig, Level};
+use dwell_detect::{DetectConfig, Detector, Level};
 use dwell_engine::{Engine, EngineConfig, Record};
 use dwell_flow::{FlowConfig, FlowScope, OverlapPolicy};
 use dwell_output::{EveContext, EveLines, Format};
@@ -18,13 +20,16 @@ use dwell_store::Store;
 
 use crate::Exit;
 use crate::baseline::open_or_make;
-use crate::cli::{Color, FailLevel, FlowKeyScope, ReplayArgs, ReplayFormat, TcpOverlap};
+use crate::cli::{Color, FailLevel, FlowKeyScope, ReplayArgs, ReplayFormat, Speed, TcpOverlap};
 use crate::inputs::{Inputs, in_time_order};
+use crate::paced::{Gave, Paced};
 use crate::report::Report;
 use crate::summary::Summary;
 use crate::telemetry::TelemetryFiles;
 use crate::workers::{self, Output};
 use crate::{inventory, terminal};
+
+use self::evidence::ReplayEvidence;
 
 /// Lines are written once there are this many bytes of them: what a pipe takes at once.
 const WRITE_AT: usize = 1 << 16;
@@ -59,29 +64,73 @@ pub(crate) fn run(args: &ReplayArgs, color: Color) -> anyhow::Result<Exit> {
         sink: Sink::new(args, color),
         store,
         report: args.report.as_deref().map(Report::new),
+        evidence_root: args.evidence.as_deref(),
+        evidence: args
+            .evidence
+            .as_deref()
+            .map(|root| ReplayEvidence::open(root, &files))
+            .transpose()?,
         files: &files,
         highest: None,
     };
     let workers = args.workers.unwrap_or_else(default_workers);
-    workers::run(&mut engine, workers, &mut inputs.chunks(&files, filter), &mut output)?;
+    match args.speed {
+        Speed::Max => {
+            workers::run(&mut engine, workers, &mut inputs.chunks(&files, filter), &mut output)?;
+        }
+        Speed::Times(_) => {
+            let sources = files.iter().filter_map(|file| inputs.open(file)).collect();
+            let mut paced = Paced::new(sources, filter, args.speed);
+            pace(&mut engine, &mut paced, &inputs, &mut output)?;
+        }
+    }
     let last = files.len().saturating_sub(1);
     loop {
         let more = engine.finish_some();
-        output.take(last, engine.take_records())?;
+        let records = engine.take_records();
+        output.take(last, engine.detector(), records)?;
         if !more {
             break;
         }
     }
-    let RecordOutput { sink, report, highest, mut store, .. } = output;
+    let RecordOutput { sink, report, highest, mut store, evidence, .. } = output;
     if let Some(report) = report {
         report.write(&files)?;
     }
     sink.finish(&files, &engine)?;
+    if let Some(evidence) = evidence {
+        evidence.finish(&files);
+    }
     if let Some(store) = &mut store {
         store.save(&engine.detector().snapshot())?;
     }
     Ok(exit(args, &inputs, highest).max(configured))
 }
+
+/// Takes frames in as they come, and writes what they give at once.
+fn pace(
+    engine: &mut Engine,
+    paced: &mut Paced,
+    inputs: &Inputs,
+    output: &mut RecordOutput<'_>,
+) -> anyhow::Result<()> {
+    let most = NonZeroUsize::new(1024).unwrap_or(NonZeroUsize::MIN);
+    let mut gave = Gave::All;
+    while gave != Gave::Over && !inputs.is_interrupted() {
+        let file = output.files.len().saturating_sub(paced.left());
+        gave = paced.give(most, |frame| engine.handle(frame));
+        let records = engine.take_records();
+        output.take(file, engine.detector(), records)?;
+        if gave == Gave::NotDue {
+            output.sink.flush()?;
+            std::thread::park_timeout(paced.pause(LONGEST_PAUSE));
+        }
+    }
+    Ok(())
+}
+
+/// How long an interrupt waits for at most.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// As many as there are processors, at most [`MAX_DEFAULT_WORKERS`].
 fn default_workers() -> NonZeroUsize {
@@ -98,19 +147,35 @@ struct RecordOutput<'f> {
     report: Option<Report>,
     /// Where findings and judged sessions are remembered.
     store: Option<Store>,
+    evidence: Option<ReplayEvidence>,
+    evidence_root: Option<&'f Path>,
     files: &'f [PathBuf],
     highest: Option<Level>,
 }
 
 impl Output for RecordOutput<'_> {
-    fn take(&mut self, file: usize, records: Vec<Record>) -> anyhow::Result<()> {
+    fn take(
+        &mut self,
+        file: usize,
+        detector: &Detector,
+        records: Vec<Record>,
+    ) -> anyhow::Result<()> {
         let path = self.files.get(file).map_or(Path::new(""), PathBuf::as_path);
         if let Some(report) = &mut self.report {
             records.iter().for_each(|record| report.take(record));
         }
         for record in &records {
+            if let Some(evidence) = &mut self.evidence {
+                evidence.take(path, detector, record);
+            }
             match (&self.store, record) {
-                (Some(store), Record::Finding(finding)) => store.tell(finding)?,
+                (Some(store), Record::Finding(finding)) => {
+                    store.tell(finding)?;
+                    if let Some(root) = &self.evidence_root {
+                        let path = root.join(finding.id.as_str());
+                        store.note_evidence(finding.id.as_str(), &path.to_string_lossy())?;
+                    }
+                }
                 (Some(store), Record::Session(session)) => store.note_session(&session.summary)?,
                 _ => {}
             }
@@ -229,7 +294,7 @@ impl Sink {
                 out: io::stdout(),
                 eve: Box::default(),
                 lines: Vec::with_capacity(2 * WRITE_AT),
-                context: EveContext::default(),
+                context: EveContext { evidence: args.evidence.clone(), ..EveContext::default() },
             },
             ReplayFormat::Table => {
                 Self::Table(Box::new(Summary::new(args.sessions, terminal::colour(color))))
@@ -264,6 +329,16 @@ impl Sink {
                 }
                 Self::Table(summary) => summary.take(record),
             }
+        }
+        Ok(())
+    }
+
+    /// Writes what waits to be written together.
+    fn flush(&mut self) -> anyhow::Result<()> {
+        if let Self::Lines { out, lines, .. } = self {
+            out.write_all(lines)?;
+            out.flush()?;
+            lines.clear();
         }
         Ok(())
     }

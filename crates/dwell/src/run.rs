@@ -4,29 +4,33 @@
 //! each sink, and one of the console. Packets never wait for any other.
 
 mod console;
+mod evidence;
 mod outputs;
 mod packets;
 pub(crate) mod privileges;
 mod records;
 mod reload;
 mod shared;
+mod state;
 mod supervise;
 mod watch;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 use dwell_attribution::HostsConfig;
-use dwell_capture::{Fanout, LiveSet, LiveSource};
+use dwell_capture::{Fanout, FileSource, LiveSet, LiveSource};
 use dwell_engine::{Engine, EngineConfig};
-use dwell_output::{BuildInfo, EveContext, Metrics};
+use dwell_output::{BuildInfo, EveContext, Format, Item, Metrics};
 
 pub(crate) use reload::Materials;
 
-use crate::cli::RunArgs;
+use crate::cli::{ReplayArgs, RunArgs};
 use crate::config::{CaptureConfig, Config, DEFAULT_PATH, OutputConfig};
+use crate::inputs::{Inputs, in_time_order};
+use crate::paced::Paced;
 use crate::telemetry::live::LiveTelemetry;
 use crate::{Exit, clock, log};
 
@@ -60,7 +64,50 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::CannotOpen);
         }
     };
-    Sensor::open(args, config, materials, sources)?.run()
+    Sensor::open(config_path(args.config.as_deref()), config, materials, sources)?.run()
+}
+
+/// Runs the sensor of a configuration on captures in the place of its interfaces.
+///
+/// # Errors
+/// When something cannot be opened or started; wrong configuration is an exit code.
+pub(crate) fn replay(args: &ReplayArgs, path: &Path) -> anyhow::Result<Exit> {
+    let loaded = Config::load(path).and_then(|mut config| {
+        config.capture.clear();
+        if let Some(listen) = &args.http {
+            config.http.listen.clone_from(listen);
+        }
+        if config.output.is_empty() {
+            config.output.push(OutputConfig::stdout());
+        }
+        config.check()?;
+        let materials = Materials::load(&config)?;
+        Ok((config, materials))
+    });
+    let (config, materials) = match loaded {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            log::error(&format!("{error:#}"));
+            return Ok(Exit::Configuration);
+        }
+    };
+    let mut inputs = Inputs::new(false)?;
+    let files = in_time_order(&mut inputs, &args.files);
+    let sources: Vec<FileSource> = files.iter().filter_map(|file| inputs.open(file)).collect();
+    if sources.is_empty() {
+        return Ok(inputs.exit());
+    }
+    let opened = inputs.exit();
+    let mut sensor = Sensor::open(Some(path.to_owned()), config, materials, Vec::new())?;
+    sensor.packets.feed_from(Paced::new(sources, None, args.speed));
+    let exit = sensor.run()?;
+    Ok(exit.max(opened))
+}
+
+/// The configuration that a reload reads again.
+fn config_path(named: Option<&Path>) -> Option<PathBuf> {
+    let default = Path::new(DEFAULT_PATH);
+    named.or_else(|| default.exists().then_some(default)).map(Path::to_owned)
 }
 
 /// What was typed and what the file says, together and checked.
@@ -126,7 +173,7 @@ fn open_sources(config: &Config) -> anyhow::Result<Vec<LiveSource>> {
 /// Everything that is open, before threads start.
 struct Sensor {
     config: Config,
-    path: Option<std::path::PathBuf>,
+    path: Option<PathBuf>,
     metrics: Arc<Metrics>,
     shared: Arc<shared::Shared>,
     packets: packets::Packets,
@@ -139,7 +186,7 @@ struct Sensor {
 
 impl Sensor {
     fn open(
-        args: &RunArgs,
+        path: Option<PathBuf>,
         config: Config,
         materials: Materials,
         sources: Vec<LiveSource>,
@@ -178,22 +225,25 @@ impl Sensor {
                 _ => None,
             },
             flow_base: clock::wall().as_nanos() / 1000,
+            evidence: config.evidence.dir.clone(),
             ..EveContext::default()
         };
         let view = Arc::new(console::View::default());
         let records = records::Records::new(receiver, context, router.clone(), Arc::clone(&view));
         let bound = console::bind(&config).context("http")?;
-        let path = args.config.clone().or_else(|| {
-            let default = Path::new(DEFAULT_PATH);
-            default.exists().then(|| default.to_owned())
-        });
         Ok(Self { config, path, metrics, shared, packets, records, router, prepared, bound, view })
     }
 
-    fn run(self) -> anyhow::Result<Exit> {
+    fn run(mut self) -> anyhow::Result<Exit> {
+        if let Some(folder) = &self.config.evidence.dir {
+            privileges::make_folder(&self.config, folder)?;
+        }
         privileges::give_up(&self.config, self.path.as_deref()).context("privileges")?;
         let signals = supervise::Signals::catch()?;
-        self.router.replace(outputs::start(self.prepared, &self.metrics)?);
+        let prepared = std::mem::take(&mut self.prepared);
+        self.router.replace(outputs::start(prepared, &self.metrics)?);
+        let state = self.take_up_state()?;
+        let evidence = self.keep_evidence()?;
         let packets = spawn("packets", {
             let packets = self.packets;
             move || packets.run()
@@ -217,8 +267,50 @@ impl Sensor {
             metrics: self.metrics,
             shared: self.shared,
             router: self.router,
+            state,
+            evidence,
         };
         supervisor.run(&signals, packets, records)
+    }
+}
+
+impl Sensor {
+    /// Goes on with what an earlier run stored, if state is kept. With its rights given up, so that
+    /// the files are those of the user that the sensor runs as.
+    fn take_up_state(&mut self) -> anyhow::Result<Option<state::Keeping>> {
+        let Some(path) = &self.config.state.database else { return Ok(None) };
+        let state::Opened { store, rows, unsent, clock } = state::open(path)?;
+        let metrics = self.metrics.state();
+        metrics.set_restored(rows.sessions.len());
+        let again = unsent.into_iter().filter_map(|row| {
+            let format = Format::ALL.into_iter().find(|format| format.name() == row.form)?;
+            let item = Arc::new(Item { kind: "alert", bytes: row.bytes });
+            self.router.route_again(format, &item);
+            Some((row.number, item))
+        });
+        let settings = state::Settings {
+            unsent: again.collect(),
+            every: self.config.state.every.0,
+            evidence: self.config.evidence.dir.clone(),
+        };
+        let (checkpoints, tellings, keeping) = state::start(store, settings, metrics)?;
+        self.packets.go_on((&rows, clock), checkpoints);
+        self.records.store_with(tellings);
+        Ok(Some(keeping))
+    }
+
+    /// Keeps what findings stand on, if a folder for it is configured.
+    fn keep_evidence(&mut self) -> anyhow::Result<Option<evidence::Running>> {
+        let Some(folder) = &self.config.evidence.dir else { return Ok(None) };
+        let (recorder, witness, running) = evidence::start(
+            (folder, &self.config.evidence),
+            self.config.decode(),
+            Arc::clone(&self.metrics),
+        )
+        .context("evidence")?;
+        self.packets.record_with(recorder);
+        self.records.witness_with(witness);
+        Ok(Some(running))
     }
 }
 

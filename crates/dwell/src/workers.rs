@@ -11,6 +11,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use dwell_capture::Chunk;
+use dwell_detect::Detector;
 use dwell_engine::{Analytics, Batch, Engine, Intake, Lanes, Part, Record, Shard, Shared};
 
 /// Chunks on their way at once, for each thread: enough that none waits for another's.
@@ -27,11 +28,17 @@ pub(crate) trait Source: Send {
 
 /// Takes records.
 pub(crate) trait Output: Send {
-    /// Takes the records that a chunk of file number `file` gave, in their order.
+    /// Takes the records that a chunk of file number `file` gave, in their order; `detector` is as
+    /// it made them.
     ///
     /// # Errors
     /// When they cannot be written.
-    fn take(&mut self, file: usize, records: Vec<Record>) -> anyhow::Result<()>;
+    fn take(
+        &mut self,
+        file: usize,
+        detector: &Detector,
+        records: Vec<Record>,
+    ) -> anyhow::Result<()>;
 }
 
 /// Runs a capture through the engine.
@@ -48,7 +55,8 @@ pub(crate) fn run(
         let mut chunk = Chunk::default();
         while let Some(file) = source.next(&mut chunk)? {
             engine.handle_chunk(chunk.frames(), chunk.bytes());
-            output.take(file, engine.take_records())?;
+            let records = engine.take_records();
+            output.take(file, engine.detector(), records)?;
         }
         return Ok(());
     }
@@ -265,7 +273,8 @@ fn analyse<S, O: Output>(schedule: &Schedule, stages: &Stages<'_, S, O>, flying:
     let mut lane = lock(&stages.analytics);
     let (analytics, output) = &mut *lane;
     analytics.run(&mut batch);
-    let written = output.take(file, analytics.take_records());
+    let records = analytics.take_records();
+    let written = output.take(file, analytics.detector(), records);
     drop(lane);
     schedule.change(|state| {
         state.analysing = false;

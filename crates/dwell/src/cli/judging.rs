@@ -95,8 +95,19 @@ pub(crate) enum FindingsCommand {
         #[arg(long, default_value = "")]
         note: String,
     },
-    /// All findings as JSON lines.
-    Export,
+    /// All findings as JSON lines; or one of them with what it stands on in an archive, in which
+    /// SHA256SUMS has the digest of every file.
+    Export {
+        /// Its identity, or how that begins.
+        #[arg(requires = "bundle")]
+        id: Option<String>,
+        /// The archive to make (.tar.zst).
+        #[arg(long, value_name = "FILE", requires = "id")]
+        bundle: Option<PathBuf>,
+        /// Where evidence is, if the database does not say so.
+        #[arg(long, value_name = "DIR", requires = "bundle")]
+        evidence: Option<PathBuf>,
+    },
 }
 
 /// What a finding is.

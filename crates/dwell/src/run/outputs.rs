@@ -1,6 +1,6 @@
 //! The sinks of the configuration, and which records go to which. Formats each record once a form.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use dwell_output::{
     SyslogSink, WebhookSink, kind_of,
 };
 
+use super::state::Form;
 use crate::config::{Config, OutputConfig, OutputKind};
 use crate::{clock, log};
 
@@ -99,17 +100,40 @@ impl Router {
         end(old, REPLACE);
     }
 
-    /// Gives a record to every sink that takes its kind.
-    pub(super) fn route(&self, context: &EveContext, record: &Record) {
+    /// A record in each form in which some sink takes it.
+    pub(super) fn forms(&self, context: &EveContext, record: &Record) -> Vec<Form> {
         let kind = kind_of(record);
-        let mut forms: BTreeMap<Format, Option<Arc<Item>>> = BTreeMap::new();
-        for route in self.lock().iter().filter(|route| route.config.takes(kind)) {
+        let formats: BTreeSet<Format> = self
+            .lock()
+            .iter()
+            .filter(|route| route.config.takes(kind))
+            .map(|route| route.config.format())
+            .collect();
+        let form = |format| {
+            let bytes = dwell_output::encode(format, context, record)?;
+            Some((format, Arc::new(Item { kind, bytes })))
+        };
+        formats.into_iter().filter_map(form).collect()
+    }
+
+    /// Gives a record in its forms to every sink that takes it.
+    pub(super) fn route(&self, forms: &[Form]) {
+        for route in self.lock().iter() {
             let format = route.config.format();
-            let form = forms.entry(format).or_insert_with(|| {
-                dwell_output::encode(format, context, record)
-                    .map(|bytes| Arc::new(Item { kind, bytes }))
-            });
-            if let Some(item) = form {
+            let form = forms.iter().find(|(form, _)| *form == format);
+            if let Some((_, item)) = form.filter(|(_, item)| route.config.takes(item.kind)) {
+                route.sink.push(Arc::clone(item));
+            }
+        }
+    }
+
+    /// Gives what an earlier run may not have written to every sink that takes it, but for files
+    /// that have it already.
+    pub(super) fn route_again(&self, format: Format, item: &Arc<Item>) {
+        for route in self.lock().iter() {
+            let takes = route.config.format() == format && route.config.takes(item.kind);
+            let file = route.config.path.as_deref();
+            if takes && !file.is_some_and(|file| dwell_output::ends_with_line(file, &item.bytes)) {
                 route.sink.push(Arc::clone(item));
             }
         }

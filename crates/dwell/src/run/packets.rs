@@ -1,17 +1,22 @@
 //! The packet thread: rings in, engine, records out. Waits for frames and for nothing else.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError};
 use dwell_capture::{LiveSet, RETIRE};
+use dwell_detect::Saved;
 use dwell_engine::{Engine, Record, StatsRecord};
 use dwell_output::{CaptureFigures, EngineFigures, RecordTally};
 use dwell_packet::Timestamp;
 
+use super::evidence::Recorder;
 use super::shared::{Figures, Orders, Shared};
+use super::state::Checkpoints;
 use crate::clock;
 use crate::config::Config;
+use crate::paced::{Gave, Paced};
 
 /// Frames between two looks at the clock.
 const LOOK_EVERY: u32 = 1024;
@@ -44,6 +49,12 @@ pub(super) struct Packets {
     engine: Engine,
     shared: Arc<Shared>,
     records: Sender<Message>,
+    /// Where state is stored, if anywhere.
+    state: Option<Checkpoints>,
+    /// What keeps frames for findings, if any does.
+    recorder: Option<Recorder>,
+    /// Captures in the place of interfaces.
+    paced: Option<Paced>,
     /// Interfaces in the order of the configuration, with the sources of each.
     interfaces: Vec<Interface>,
     /// The interface of each source.
@@ -94,6 +105,9 @@ impl Packets {
             engine,
             shared,
             records,
+            state: None,
+            recorder: None,
+            paced: None,
             kept: Vec::new(),
             tally: RecordTally::default(),
             unqueued: 0,
@@ -106,16 +120,49 @@ impl Packets {
         }
     }
 
+    /// Goes on from what was stored, and has state stored from here on.
+    pub(super) fn go_on(&mut self, (rows, until): (&Saved, Timestamp), state: Checkpoints) {
+        self.engine.restore(rows);
+        if let Some(paced) = &mut self.paced {
+            paced.go_on_after(until);
+        }
+        self.state = Some(state);
+    }
+
+    /// Takes frames from captures in the place of interfaces, and stops at their end.
+    pub(super) fn feed_from(&mut self, paced: Paced) {
+        self.paced = Some(paced);
+        self.stats_due = Timestamp::ZERO;
+    }
+
+    /// Has frames kept for findings.
+    pub(super) fn record_with(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
+    }
+
     /// Runs until the sensor stops; then ends every flow and hands the last records over.
     pub(super) fn run(mut self) {
         while !self.shared.is_stopping() {
             let now = clock::wall();
             self.shared.beat(now);
-            let found = self.take_frames(now);
+            let found = match &self.paced {
+                None => self.take_frames(now),
+                Some(_) => match self.take_paced() {
+                    Gave::All => true,
+                    Gave::NotDue => false,
+                    Gave::Over => break,
+                },
+            };
+            let now = self.paced.as_ref().map_or(now, |_| self.engine.now());
             if let Some(orders) = self.shared.orders() {
                 self.obey(orders);
             }
-            if !found {
+            if let Some(paced) = self.paced.as_ref().filter(|_| !found) {
+                let pause = paced.pause(WAIT);
+                self.engine.advance(paced.now().saturating_sub(BEHIND));
+                self.waited += pause;
+                std::thread::park_timeout(pause);
+            } else if !found {
                 self.engine.advance(now.saturating_sub(BEHIND));
                 let before = clock::moment();
                 let errors = self.set.wait(WAIT);
@@ -125,6 +172,12 @@ impl Packets {
                 }
             }
             self.hand_over();
+            if let Some(state) = &mut self.state {
+                state.take_if_due(&mut self.engine);
+            }
+            if let Some(recorder) = &mut self.recorder {
+                recorder.turn(&self.engine);
+            }
             self.publish_if_due(now);
         }
         self.finish();
@@ -149,8 +202,23 @@ impl Packets {
                 interface.oversized += u64::from(long);
             }
             self.engine.handle(frame);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.keep(frame);
+            }
         }
         true
+    }
+
+    /// Takes frames of captures that are due.
+    fn take_paced(&mut self) -> Gave {
+        let Some(paced) = &mut self.paced else { return Gave::Over };
+        let most = NonZeroUsize::new(1024).unwrap_or(NonZeroUsize::MIN);
+        paced.give(most, |frame| {
+            self.engine.handle(frame);
+            if let Some(recorder) = &mut self.recorder {
+                recorder.keep(frame);
+            }
+        })
     }
 
     fn obey(&mut self, orders: Orders) {
@@ -195,6 +263,11 @@ impl Packets {
         let mut records = std::mem::take(&mut self.kept);
         records.extend(new);
         if records.is_empty() {
+            return;
+        }
+        // Files wait, as no interface would.
+        if self.paced.is_some() {
+            let _ = self.records.send(Message::Records(records));
             return;
         }
         match self.records.try_send(Message::Records(records)) {
@@ -276,10 +349,20 @@ impl Packets {
     fn finish(mut self) {
         // What the kernel handed over already is part of what was seen; what comes later is not.
         let end = clock::wall();
-        while self.take_frames(clock::wall()) && clock::wall().saturating_since(end) < LAST_FRAMES {
+        while self.paced.is_none()
+            && self.take_frames(clock::wall())
+            && clock::wall().saturating_since(end) < LAST_FRAMES
+        {}
+        // Before and after flows end: the next start shall know them again.
+        for end in [false, true] {
+            if end {
+                self.engine.finish();
+                self.hand_over();
+            }
+            if let Some(state) = &mut self.state {
+                state.take_last(&mut self.engine);
+            }
         }
-        self.engine.finish();
-        self.hand_over();
         self.published = self.published.checked_sub(PUBLISH).unwrap_or(self.published);
         let stats = Box::new(self.engine.stats());
         let capture = self.capture_figures();
@@ -290,6 +373,10 @@ impl Packets {
         }
         for message in last {
             let _ = self.records.send_timeout(message, LAST_RECORDS);
+        }
+        drop(self.records);
+        if let Some(recorder) = self.recorder {
+            recorder.finish(&self.engine);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::config::{BackendChoice, Config};
+use crate::config::{BackendChoice, Config, folder_of};
 use crate::log;
 
 /// Gives up what the configuration says; nothing of it can be had back.
@@ -34,6 +34,27 @@ pub(crate) fn give_up(config: &Config, path: Option<&Path>) -> anyhow::Result<()
 /// Gives up nothing: other systems have none of this.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn give_up(_config: &Config, _path: Option<&Path>) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// Makes a folder that the sensor writes in, for the user that it will become.
+///
+/// # Errors
+/// When it cannot be made or given away.
+pub(super) fn make_folder(config: &Config, path: &Path) -> anyhow::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir(path).with_context(|| format!("{}: cannot make", path.display()))?;
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o750))?;
+    #[cfg(target_os = "linux")]
+    if !config.privileges.user.is_empty()
+        && let Some(user) = nix::unistd::User::from_name(&config.privileges.user)?
+    {
+        std::os::unix::fs::chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+            .with_context(|| format!("{}: cannot give away", path.display()))?;
+    }
     Ok(())
 }
 
@@ -130,10 +151,6 @@ fn files_of(config: &Config, path: Option<&Path>) -> (Vec<PathBuf>, Vec<PathBuf>
         "/dev/urandom",
     ];
     let mut read: Vec<PathBuf> = fixed.iter().map(PathBuf::from).collect();
-    let folder_of = |file: &Path| match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
-        _ => PathBuf::from("."),
-    };
     // The folder, not the file: editors put another file in its place.
     read.extend(path.map(folder_of));
     read.extend(
@@ -144,8 +161,9 @@ fn files_of(config: &Config, path: Option<&Path>) -> (Vec<PathBuf>, Vec<PathBuf>
             .map(|rules| if rules.is_dir() { rules.clone() } else { folder_of(rules) }),
     );
     read.extend(config.attribution.policy.as_deref().map(folder_of));
-    let write = config.output.iter().filter_map(|output| output.path.as_deref().map(folder_of));
-    (read, write.collect())
+    let outputs = config.output.iter().filter_map(|output| output.path.as_deref());
+    let written = outputs.chain(config.state.database.as_deref());
+    (read, written.map(folder_of).chain(config.evidence.dir.clone()).collect())
 }
 
 /// Refuses system calls that a sensor never makes.

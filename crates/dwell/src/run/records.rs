@@ -7,8 +7,10 @@ use dwell_console::View;
 use dwell_engine::Record;
 use dwell_output::{EveContext, Format, encode};
 
+use super::evidence::Witness;
 use super::outputs::Router;
 use super::packets::Message;
+use super::state::Tellings;
 
 /// The thread's belongings.
 pub(super) struct Records {
@@ -16,16 +18,44 @@ pub(super) struct Records {
     context: EveContext,
     router: Router,
     view: Arc<View>,
+    /// Where findings are stored before they are sent, if anywhere.
+    state: Option<Tellings>,
+    /// What findings may stand on, if it is kept.
+    witness: Option<Witness>,
 }
 
 impl Records {
-    pub(super) const fn new(
+    pub(super) fn new(
         receiver: Receiver<Message>,
         context: EveContext,
         router: Router,
         view: Arc<View>,
     ) -> Self {
-        Self { receiver, context, router, view }
+        Self { receiver, context, router, view, state: None, witness: None }
+    }
+
+    /// Has findings stored before they are sent.
+    pub(super) fn store_with(&mut self, state: Tellings) {
+        self.state = Some(state);
+    }
+
+    /// Has evidence kept.
+    pub(super) fn witness_with(&mut self, witness: Witness) {
+        self.witness = Some(witness);
+    }
+
+    /// Gives a record to the sinks; a finding is stored before.
+    fn send(&self, record: &Record) {
+        let forms = self.router.forms(&self.context, record);
+        match (&self.state, record) {
+            (Some(state), Record::Finding(finding)) => state.tell(finding, &forms),
+            (Some(state), Record::Session(session)) => state.note_session(&session.summary),
+            _ => {}
+        }
+        if let Some(witness) = &self.witness {
+            witness.see(&self.context, record, &forms);
+        }
+        self.router.route(&forms);
     }
 
     /// Shows the latest state of findings and sessions to the console.
@@ -44,12 +74,12 @@ impl Records {
                 Message::Records(records) => {
                     for record in records {
                         self.show(&record);
-                        self.router.route(&self.context, &record);
+                        self.send(&record);
                     }
                 }
                 Message::Stats(stats, capture) => {
                     self.context.capture = capture;
-                    self.router.route(&self.context, &Record::Stats(stats));
+                    self.send(&Record::Stats(stats));
                 }
             }
         }

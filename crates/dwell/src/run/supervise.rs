@@ -13,9 +13,11 @@ use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use super::console;
+use super::evidence::Running;
 use super::outputs::Router;
 use super::reload;
 use super::shared::{Published, Shared};
+use super::state::Keeping;
 use super::watch::{LOOK, Watch};
 use crate::config::Config;
 use crate::{Exit, clock, log};
@@ -59,6 +61,8 @@ pub(super) struct Supervisor {
     pub(super) shared: Arc<Shared>,
     pub(super) router: Router,
     pub(super) status: Arc<Status>,
+    pub(super) state: Option<Keeping>,
+    pub(super) evidence: Option<Running>,
 }
 
 impl Supervisor {
@@ -74,7 +78,11 @@ impl Supervisor {
         self.metrics.note_reload(Some(clock::wall().as_secs_f64()));
         let names: Vec<&str> =
             self.config.capture.iter().map(|capture| capture.interface.as_str()).collect();
-        log::notice(&format!("capturing on {}", names.join(", ")));
+        if names.is_empty() {
+            log::notice("taking captures in the place of interfaces");
+        } else {
+            log::notice(&format!("capturing on {}", names.join(", ")));
+        }
         notify(&[NotifyState::Ready]);
         let mut looked = clock::moment();
         loop {
@@ -87,6 +95,10 @@ impl Supervisor {
             if looked.elapsed() >= LOOK {
                 looked = clock::moment();
                 self.look(&mut watch);
+                if packets.is_finished() && self.config.capture.is_empty() {
+                    // The captures that it was fed from are over.
+                    break;
+                }
                 if packets.is_finished() {
                     log::error("the packet thread ended by itself");
                     return Ok(Exit::Failed);
@@ -99,6 +111,12 @@ impl Supervisor {
         let records = records.join();
         self.fold(&mut watch);
         self.router.finish(LAST_WRITES);
+        if let Some(evidence) = self.evidence.take() {
+            evidence.finish();
+        }
+        if let Some(state) = self.state.take() {
+            state.finish();
+        }
         log::notice("stopped");
         Ok(if packets.is_ok() && records.is_ok() { Exit::Success } else { Exit::Failed })
     }
@@ -125,7 +143,7 @@ impl Supervisor {
             watch.complete(&mut figures.capture);
             self.metrics.set_capture(&figures.capture);
             self.metrics.set_engine(&figures.engine);
-            let ready = figures.capture.iter().any(|of| of.up);
+            let ready = self.config.capture.is_empty() || figures.capture.iter().any(|of| of.up);
             let healthy = self.shared.silence() < STUCK;
             self.status.set(healthy, ready, console::describe(&self.config, &figures));
         }
