@@ -1,4 +1,5 @@
 //! A sensor that is killed at any moment and started again: what it told, and what it still knows.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -102,6 +102,7 @@ impl Reader {
             destination: Destination { addr, port: port.parse()?, ..destination.clone() },
             opened,
             visibility: Visibility::default(),
+            continued: false,
             lookup: if dns == "1" { NameLookup::Seen } else { NameLookup::Absent },
         };
         Ok(Flow {
