@@ -1,6 +1,7 @@
 //! Puts bursts and closes in order of time. Knows no sessions.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use dwell_packet::Timestamp;
 
@@ -27,13 +28,16 @@ pub(crate) enum What {
 ///
 /// The order does not depend on the order in which different flows' events come in. Events are
 /// gathered by second and sorted when their second's turn comes: a heap of all of them costs
-/// several times as much.
+/// several times as much. The few that come in when their second is being handed out already wait
+/// in a heap of their own: put in their place among thousands, each would move half of those.
 #[derive(Debug, Default)]
 pub(crate) struct Reorder {
     /// Unsorted events of each second to come.
     seconds: BTreeMap<u64, Vec<Pending>>,
     /// Events whose turn it is, the next one last.
     due: Vec<Pending>,
+    /// Events of that second and before it that came in later.
+    late: BinaryHeap<Reverse<Late>>,
     due_second: u64,
     waiting: usize,
     arrivals: u64,
@@ -46,9 +50,9 @@ impl Reorder {
         let pending = Pending { at, flow, what, arrival: self.arrivals };
         self.waiting = self.waiting.saturating_add(1);
         let second = second_of(at);
-        if !self.due.is_empty() && second <= self.due_second {
-            let place = self.due.partition_point(|other| other.key() > pending.key());
-            self.due.insert(place, pending);
+        let handing_out = !self.due.is_empty() || !self.late.is_empty();
+        if handing_out && second <= self.due_second {
+            self.late.push(Reverse(Late(pending)));
         } else {
             self.seconds.entry(second).or_default().push(pending);
         }
@@ -56,25 +60,37 @@ impl Reorder {
 
     /// The earliest event, if it is not after `until`.
     pub(crate) fn pop(&mut self, until: Timestamp) -> Option<Pending> {
-        if self.due.is_empty() {
+        if self.due.is_empty() && self.late.is_empty() {
             let &second = self.seconds.first_key_value()?.0;
             if second > second_of(until) {
                 return None;
             }
             let (_, mut events) = self.seconds.pop_first()?;
-            events.sort_unstable_by_key(|event| std::cmp::Reverse(event.key()));
+            events.sort_unstable_by_key(|event| Reverse(event.key()));
             (self.due, self.due_second) = (events, second);
         }
-        if self.due.last()?.at > until {
+        if self.next_due()?.at > until {
             return None;
         }
         self.waiting = self.waiting.saturating_sub(1);
-        self.due.pop()
+        if self.late_is_next() { self.late.pop().map(|late| late.0.0) } else { self.due.pop() }
+    }
+
+    /// The next event of the second that is being handed out.
+    fn next_due(&self) -> Option<&Pending> {
+        if self.late_is_next() { self.late.peek().map(|late| &late.0.0) } else { self.due.last() }
+    }
+
+    fn late_is_next(&self) -> bool {
+        match (self.late.peek(), self.due.last()) {
+            (Some(Reverse(late)), Some(due)) => late.0.key() < due.key(),
+            (late, _) => late.is_some(),
+        }
     }
 
     /// Time of the earliest event.
     pub(crate) fn next_at(&self) -> Option<Timestamp> {
-        match self.due.last() {
+        match self.next_due() {
             Some(next) => Some(next.at),
             None => self.seconds.first_key_value()?.1.iter().map(|event| event.at).min(),
         }
@@ -82,7 +98,8 @@ impl Reorder {
 
     /// Everything that waits, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Pending> {
-        self.seconds.values().flatten().chain(&self.due)
+        let late = self.late.iter().map(|late| &late.0.0);
+        self.seconds.values().flatten().chain(&self.due).chain(late)
     }
 
     /// How many events wait.
@@ -97,6 +114,30 @@ impl Pending {
         (self.at, matches!(self.what, What::Closed), self.flow, self.arrival)
     }
 }
+
+/// An event in the heap, by its key.
+#[derive(Clone, Copy, Debug)]
+struct Late(Pending);
+
+impl Ord for Late {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.key().cmp(&other.0.key())
+    }
+}
+
+impl PartialOrd for Late {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Late {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key() == other.0.key()
+    }
+}
+
+impl Eq for Late {}
 
 fn second_of(at: Timestamp) -> u64 {
     at.as_nanos() / 1_000_000_000

@@ -17,7 +17,7 @@ const SIGNATURE_BASE: u64 = 14_600_000;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
-    #[serde(flatten)]
+    #[serde(rename = "+envelope")]
     envelope: Envelope<'a>,
     alert: Alert<'a>,
     dwell: AlertFields<'a>,
@@ -135,7 +135,7 @@ struct ShapeFields {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct SessionLine<'a> {
-    #[serde(flatten)]
+    #[serde(rename = "+envelope")]
     envelope: Envelope<'a>,
     dwell: SessionLineFields<'a>,
 }
@@ -148,7 +148,7 @@ struct SessionLineFields<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     delta: DeltaFields,
-    #[serde(flatten)]
+    #[serde(rename = "+session")]
     session: SessionFields<'a>,
 }
 

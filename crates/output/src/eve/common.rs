@@ -31,7 +31,7 @@ pub(crate) struct Envelope<'a> {
     pcap_cnt: Option<u64>,
     #[serde(skip)]
     flow_base: u64,
-    #[serde(flatten)]
+    #[serde(rename = "+addresses")]
     addresses: Option<Shown<'a, Addresses>>,
 }
 
@@ -128,9 +128,9 @@ pub(crate) struct Known<'t> {
 #[derive(Debug, Serialize)]
 pub(crate) struct Dwell<'a, T> {
     schema: u32,
-    #[serde(flatten)]
+    #[serde(rename = "+who")]
     who: Shown<'a, Who<'a>>,
-    #[serde(flatten)]
+    #[serde(rename = "+more")]
     more: T,
 }
 

@@ -12,7 +12,7 @@ use super::value::{Ip, Mac, Six, Time, Wire};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
-    #[serde(flatten)]
+    #[serde(rename = "+envelope")]
     envelope: Envelope<'a>,
     #[serde(skip_serializing_if = "<[u16]>::is_empty")]
     vlan: &'a [u16],

@@ -11,7 +11,7 @@ use dwell_packet::Timestamp;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct TlsLine<'a> {
-    #[serde(flatten)]
+    #[serde(rename = "+envelope")]
     envelope: Envelope<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls: Option<Tls<'a>>,
@@ -147,7 +147,7 @@ impl Serialize for Version {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct HttpLine<'a> {
-    #[serde(flatten)]
+    #[serde(rename = "+envelope")]
     envelope: Envelope<'a>,
     http: Http<'a>,
     dwell: Dwell<'a, HttpFields>,

@@ -9,7 +9,7 @@ use super::value::Six;
 /// A process, who told, and what the wire says beside.
 #[derive(Debug, Serialize)]
 pub(crate) struct Process<'a> {
-    #[serde(flatten)]
+    #[serde(rename = "+facts")]
     facts: Facts<'a>,
     source: &'static str,
     join: &'static str,

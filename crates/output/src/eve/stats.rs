@@ -12,7 +12,7 @@ use crate::CaptureFigures;
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
-    #[serde(flatten)]
+    #[serde(rename = "+envelope")]
     envelope: Envelope<'a>,
     stats: Stats<'a>,
 }

@@ -34,10 +34,29 @@ fn records(mix: Mix, seed: u64, frames: usize) -> Vec<Record> {
     records
 }
 
+/// With the members of `+name` in the object around it, as our own serializer writes them.
+fn merged(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut object = serde_json::Map::new();
+            for (name, value) in members {
+                match (name.starts_with('+'), merged(value)) {
+                    (true, Value::Object(inner)) => object.extend(inner),
+                    (true, Value::Null) => {}
+                    (_, value) => drop(object.insert(name, value)),
+                }
+            }
+            Value::Object(object)
+        }
+        Value::Array(items) => items.into_iter().map(merged).collect(),
+        other => other,
+    }
+}
+
 /// The line as `serde_json` writes it, read back.
 fn by_serde_json(context: &EveContext, record: &Record) -> Value {
     fn value(line: &impl Serialize) -> Value {
-        serde_json::from_str(&serde_json::to_string(line).unwrap()).unwrap()
+        merged(serde_json::from_str(&serde_json::to_string(line).unwrap()).unwrap())
     }
     match record {
         Record::Handshake(record) => value(&handshake::tls_line(context, record, None)),

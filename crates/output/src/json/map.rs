@@ -1,4 +1,7 @@
 //! Members of objects and lists. Every member ends with a comma; closing takes the last one back.
+//!
+//! A field that serde calls `+name` has no name in the text: its members are the outer object's, as
+//! with serde's own `flatten`, but without going through a map whose keys are found at run time.
 
 use serde::ser::{self, Serialize};
 
@@ -19,17 +22,26 @@ impl<'o> Members<'o> {
         Self { out, close, of_variant: false }
     }
 
+    /// More members of the object that is open already.
+    #[inline]
+    pub(super) fn of_outer(out: &'o mut Vec<u8>) -> Self {
+        Self { out, close: NONE, of_variant: false }
+    }
+
     pub(super) fn of_variant(out: &'o mut Vec<u8>, close: u8) -> Self {
         Self { out, close, of_variant: true }
     }
 
-    /// Appends a member whose name is one of ours.
+    /// Appends a member whose name is one of ours, or, after a `+`, all members of its value.
     #[inline(always)]
     pub(super) fn member<T: Serialize + ?Sized>(
         &mut self,
         key: &'static str,
         value: &T,
     ) -> Result<(), JsonError> {
+        if key.as_bytes().first() == Some(&b'+') {
+            return value.serialize(Json { out: self.out, mode: Mode::Members });
+        }
         name(self.out, key);
         self.element(value)
     }
@@ -62,6 +74,9 @@ impl<'o> Members<'o> {
 
     #[inline]
     pub(super) fn close(self) {
+        if self.close == NONE {
+            return;
+        }
         match self.out.last_mut() {
             Some(last) if *last == b',' => *last = self.close,
             _ => self.out.push(self.close),
@@ -71,6 +86,9 @@ impl<'o> Members<'o> {
         }
     }
 }
+
+/// What closes members of an outer object: nothing.
+const NONE: u8 = 0;
 
 /// Appends the name of a member: `"name":`. The names of Rust's fields need no escaping.
 ///

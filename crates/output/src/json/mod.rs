@@ -50,6 +50,8 @@ enum Mode {
     Value,
     /// As JSON text that is ready.
     Verbatim,
+    /// The members of an object are those of the object around it; nothing has none.
+    Members,
 }
 
 /// The serializer.
@@ -60,6 +62,15 @@ pub(crate) struct Json<'o> {
 }
 
 impl<'o> Json<'o> {
+    /// Opens an object, or goes on with the one that is open.
+    #[inline]
+    fn open_object(self) -> Members<'o> {
+        match self.mode {
+            Mode::Members => Members::of_outer(self.out),
+            Mode::Value | Mode::Verbatim => self.open(b'{', b'}'),
+        }
+    }
+
     fn open(self, bracket: u8, close: u8) -> Members<'o> {
         self.out.push(bracket);
         Members::new(self.out, close)
@@ -135,7 +146,7 @@ impl<'o> ser::Serializer for Json<'o> {
                 self.out.extend_from_slice(value);
                 Ok(())
             }
-            Mode::Value => value.serialize(self),
+            Mode::Value | Mode::Members => value.serialize(self),
         }
     }
 
@@ -149,8 +160,11 @@ impl<'o> ser::Serializer for Json<'o> {
         value.serialize(self)
     }
 
+    #[inline]
     fn serialize_unit(self) -> Result<(), JsonError> {
-        self.out.extend_from_slice(b"null");
+        if self.mode != Mode::Members {
+            self.out.extend_from_slice(b"null");
+        }
         Ok(())
     }
 
@@ -173,7 +187,11 @@ impl<'o> ser::Serializer for Json<'o> {
         name: &'static str,
         value: &T,
     ) -> Result<(), JsonError> {
-        let mode = if name == VERBATIM { Mode::Verbatim } else { Mode::Value };
+        let mode = match self.mode {
+            _ if name == VERBATIM => Mode::Verbatim,
+            Mode::Members => Mode::Members,
+            Mode::Value | Mode::Verbatim => Mode::Value,
+        };
         value.serialize(Self { mode, ..self })
     }
 
@@ -215,12 +233,12 @@ impl<'o> ser::Serializer for Json<'o> {
 
     #[inline]
     fn serialize_map(self, _: Option<usize>) -> Result<Members<'o>, JsonError> {
-        Ok(self.open(b'{', b'}'))
+        Ok(self.open_object())
     }
 
     #[inline]
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Members<'o>, JsonError> {
-        Ok(self.open(b'{', b'}'))
+        Ok(self.open_object())
     }
 
     fn serialize_struct_variant(
@@ -236,7 +254,7 @@ impl<'o> ser::Serializer for Json<'o> {
     /// JSON is read by people, unless ready text is asked for.
     #[inline]
     fn is_human_readable(&self) -> bool {
-        self.mode == Mode::Value
+        self.mode != Mode::Verbatim
     }
 }
 
