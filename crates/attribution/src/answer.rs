@@ -30,6 +30,7 @@ impl AppRules {
         });
         sort(&mut matches);
         let mut attribution = self.answer(&matches, view.stack, evidence);
+        attribution.native_os = view.stack.and_then(|known| known.stack.native_os());
         attribution.candidates = candidates(&matches);
         attribution.contradictions = self.contradictions(evidence, view.stack);
         attribution.contradictions.extend(astray(&attribution, &matches, view.name.as_deref()));

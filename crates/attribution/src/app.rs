@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use crate::EvidenceLevel;
 use crate::telemetry::ProcessIdentity;
+use crate::{EvidenceLevel, OsGuess};
 
 /// Which application holds a flow, with the rule and evidence that say so.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Attribution {
     pub vendor: Option<Arc<str>>,
     /// TLS stack by its fingerprint, else by the rule.
     pub stack: Option<Arc<str>>,
+    /// The operating system, where the fingerprint's stack exists on no other.
+    pub native_os: Option<OsGuess>,
     /// What kind of program it is.
     pub category: Category,
     /// Whether the application normally holds long sessions, where a rule says.
@@ -67,6 +69,7 @@ impl Attribution {
             family: None,
             vendor: None,
             stack: None,
+            native_os: None,
             category: Category::Unknown,
             long_lived_normal: None,
             level: EvidenceLevel::None,

@@ -76,6 +76,8 @@ pub enum OsSource {
     Dhcp,
     /// By both, which go together.
     SynAndDhcp,
+    /// By a TLS stack that is part of one system alone.
+    TlsStack,
     /// By an HTTP `User-Agent`, which any program can send.
     UserAgent,
 }
@@ -88,6 +90,7 @@ impl OsSource {
             Self::Syn => "syn",
             Self::Dhcp => "dhcp",
             Self::SynAndDhcp => "syn+dhcp",
+            Self::TlsStack => "tls_stack",
             Self::UserAgent => "user_agent",
         }
     }
@@ -121,6 +124,8 @@ impl HostNameSource {
 pub enum Suspicion {
     /// SYNs of several operating systems come from it: a NAT, a proxy, or virtual machines.
     SeveralSystems,
+    /// TLS stacks of several operating systems speak from behind the SYNs of one: a proxy.
+    Proxy,
 }
 
 impl Suspicion {
@@ -129,6 +134,7 @@ impl Suspicion {
     pub const fn name(self) -> &'static str {
         match self {
             Self::SeveralSystems => "several_systems",
+            Self::Proxy => "proxy",
         }
     }
 }

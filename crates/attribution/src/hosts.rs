@@ -12,10 +12,10 @@ use dashmap::DashMap;
 use dwell_packet::{MacAddress, Timestamp};
 use hashbrown::HashMap;
 
-use crate::host::{HostId, HostNameSource, HostRef, Suspicion};
+use crate::host::{HostId, HostNameSource, HostRef};
 use crate::{Inventory, LocalNetworks, Os, OsGuess};
 
-use known::{Known, MacState, link_local, names_a_machine, system};
+use known::{Known, MacState, fit, link_local, names_a_machine, suspicion, system};
 
 /// Bounds, local networks and inventory of [`Hosts`].
 #[derive(Clone, Debug)]
@@ -242,7 +242,6 @@ impl Hosts {
             (None, Some(_)) => Some(HostNameSource::Mdns),
             (None, None) => None,
         };
-        let several = known.several_systems || first.several_systems;
         let mut host = HostRef {
             id: known.id,
             mac,
@@ -250,7 +249,7 @@ impl Hosts {
             os_source,
             name: dhcp.or(mdns),
             name_source,
-            suspected: several.then_some(Suspicion::SeveralSystems),
+            suspected: suspicion(known, first),
             first_seen: first.first_seen.min(known.first_seen),
             ..HostRef::of_address(addr, now)
         };
@@ -266,7 +265,7 @@ impl Hosts {
         let addr = addr.to_canonical();
         let Some(known) = self.addresses.get_mut(&addr) else { return };
         let first = *known.os.get_or_insert(os);
-        let fits = first.allows(os.os) || os.allows(first.os);
+        let fits = fit(first, os);
         if first == os && known.os_published || known.several_systems {
             return;
         }
@@ -274,6 +273,32 @@ impl Hosts {
         known.several_systems |= !fits;
         let now = known.last_seen;
         self.publish(now, addr);
+    }
+
+    /// Takes note of the operating system that the TLS stack of a program at `addr` is part of.
+    /// Stacks of systems that do not go together make the address suspect; a stack that does not go
+    /// with the SYNs is a contradiction of its flow, because any program can imitate one.
+    pub fn note_native_os(&mut self, addr: IpAddr, os: OsGuess) {
+        let addr = addr.to_canonical();
+        let Some(known) = self.addresses.get_mut(&addr) else { return };
+        let several = known.native_os.is_some_and(|first| !fit(first, os));
+        if known.native_os.is_some() && several == known.several_stacks {
+            return;
+        }
+        known.native_os.get_or_insert(os);
+        known.several_stacks |= several;
+        let now = known.last_seen;
+        self.publish(now, addr);
+    }
+
+    /// The host after [`Hosts::note_native_os`] of its address.
+    #[must_use]
+    pub fn with_native_os(&mut self, host: HostRef, os: OsGuess) -> HostRef {
+        self.note_native_os(host.addr, os);
+        match host.os {
+            Some(_) => host,
+            None => self.host(host.first_seen, host.addr),
+        }
     }
 
     /// Takes note of the operating system that a `User-Agent` from `addr` claims: what is believed

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::{Category, Date, Os};
+use crate::{Category, Date, Os, OsGuess};
 
 /// A mapping rule: a key of evidence and the application it stands for.
 ///
@@ -103,6 +103,17 @@ pub(crate) struct Stack {
     /// Operating systems that it exists on; empty: any.
     #[serde(default)]
     pub(crate) os: Vec<Os>,
+}
+
+impl Stack {
+    /// The system that the stack is part of, or two whose programs cannot be told apart.
+    pub(crate) fn native_os(&self) -> Option<OsGuess> {
+        match *self.os.as_slice() {
+            [os] => Some(OsGuess { os, or: None }),
+            [os, or] => Some(OsGuess { os, or: Some(or) }),
+            _ => None,
+        }
+    }
 }
 
 impl Rule {

@@ -397,7 +397,7 @@ impl Analytics {
         let host_is_client = is_outward(&self.hosts, &state.tuple());
         state.face(host_is_client);
         let (own, peer) = state.ends();
-        let host = self.hosts.host(state.opened(), own.addr);
+        let mut host = self.hosts.host(state.opened(), own.addr);
         let dns = self.names.lookup(state.opened(), own.addr, peer.addr);
         let clue = state.known_clue();
         let name = match clue {
@@ -419,6 +419,9 @@ impl Analytics {
             }
             None => Arc::clone(&self.unattributed),
         };
+        if let Some(os) = wire.native_os {
+            host = self.hosts.with_native_os(host, os);
+        }
         let application = processes::attribute(&mut self.telemetry, flow, state, wire);
         let visibility = state.visibility(&host, &application);
         let lookup = match (dns, self.names.resolver_watched) {

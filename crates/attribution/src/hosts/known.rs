@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use dwell_packet::{MacAddress, Timestamp};
 
-use crate::host::{HostId, OsSource};
+use crate::host::{HostId, OsSource, Suspicion};
 use crate::{Os, OsGuess};
 
-/// The operating system by SYN and DHCP, which can tell iOS from macOS; else what a `User-Agent`
-/// claims.
+/// The operating system by SYN and DHCP, which can tell iOS from macOS; else by a TLS stack that is
+/// part of it; else what a `User-Agent` claims.
 pub(super) fn system(
     known: &Known,
     first: &Known,
@@ -17,16 +17,39 @@ pub(super) fn system(
 ) -> (Option<OsGuess>, Option<OsSource>) {
     let syn = known.os.or(first.os);
     let dhcp = machine.and_then(|machine| machine.os);
+    let native = known.native_os.or(first.native_os);
     let claimed = known.claimed_os.or(first.claimed_os);
-    match (syn, dhcp, claimed) {
+    let weaker = match (native, claimed) {
+        (Some(native), _) => Some((native, OsSource::TlsStack)),
+        (None, Some(os)) => Some((OsGuess { os, or: None }, OsSource::UserAgent)),
+        (None, None) => None,
+    };
+    match (syn, dhcp, weaker) {
         (Some(syn), Some(dhcp), _) if syn.allows(dhcp) => {
             (Some(OsGuess { os: dhcp, or: None }), Some(OsSource::SynAndDhcp))
         }
         (Some(syn), _, _) => (Some(syn), Some(OsSource::Syn)),
         (None, Some(os), _) => (Some(OsGuess { os, or: None }), Some(OsSource::Dhcp)),
-        (None, None, Some(os)) => (Some(OsGuess { os, or: None }), Some(OsSource::UserAgent)),
+        (None, None, Some((os, source))) => (Some(os), Some(source)),
         (None, None, None) => (None, None),
     }
+}
+
+/// Why the address may stand for several machines.
+pub(super) fn suspicion(known: &Known, first: &Known) -> Option<Suspicion> {
+    let one_sender = known.os.or(first.os).is_some();
+    if known.several_systems || first.several_systems {
+        Some(Suspicion::SeveralSystems)
+    } else if known.several_stacks || first.several_stacks {
+        Some(if one_sender { Suspicion::Proxy } else { Suspicion::SeveralSystems })
+    } else {
+        None
+    }
+}
+
+/// Whether two guesses can be of one system.
+pub(super) fn fit(one: OsGuess, other: OsGuess) -> bool {
+    one.allows(other.os) || other.allows(one.os)
 }
 
 /// The link-local IPv6 address that a MAC address makes (RFC 4291, appendix A).
@@ -62,7 +85,12 @@ pub(super) struct Known {
     pub(super) os: Option<OsGuess>,
     pub(super) os_published: bool,
     pub(super) claimed_os: Option<Os>,
+    /// By a TLS stack.
+    pub(super) native_os: Option<OsGuess>,
+    /// SYNs of several systems came from here.
     pub(super) several_systems: bool,
+    /// Hellos of stacks of several systems came from here.
+    pub(super) several_stacks: bool,
     pub(super) name: Option<Arc<str>>,
 }
 
@@ -77,7 +105,9 @@ impl Known {
             os: None,
             os_published: false,
             claimed_os: None,
+            native_os: None,
             several_systems: false,
+            several_stacks: false,
             name: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::OsSource;
+use crate::host::Suspicion;
 
 const LAPTOP: MacAddress = MacAddress([0x3c, 0x22, 0xfb, 0, 0, 1]);
 const ROUTER: MacAddress = MacAddress([0x00, 0x1b, 0x21, 0, 0, 9]);
@@ -140,6 +141,46 @@ fn one_address_with_several_systems_is_suspect() {
     let host = hosts.host(at(1), addr("10.0.0.5"));
     assert_eq!(host.suspected, Some(Suspicion::SeveralSystems));
     assert_eq!(host.os.map(|guess| guess.os), Some(Os::Macos));
+}
+
+#[test]
+fn a_tls_stack_tells_the_system_until_the_syn_does() {
+    let apple = OsGuess { os: Os::Macos, or: Some(Os::Ios) };
+    let mut hosts = Hosts::new(HostsConfig::default());
+    hosts.observe(at(0), addr("10.0.0.5"), None);
+    hosts.note_claimed_os(addr("10.0.0.5"), Os::Windows);
+    hosts.note_native_os(addr("10.0.0.5"), apple);
+    let host = hosts.host(at(1), addr("10.0.0.5"));
+    assert_eq!((host.os, host.os_source), (Some(apple), Some(OsSource::TlsStack)));
+    let linux = OsGuess { os: Os::Linux, or: Some(Os::Android) };
+    hosts.note_os(addr("10.0.0.5"), linux);
+    let host = hosts.host(at(1), addr("10.0.0.5"));
+    assert_eq!((host.os, host.os_source), (Some(linux), Some(OsSource::Syn)));
+    assert_eq!(host.suspected, None, "a program that imitates a stack is no proxy");
+}
+
+#[test]
+fn stacks_of_several_systems_behind_one_sender_are_a_proxy() {
+    let windows = OsGuess { os: Os::Windows, or: None };
+    let suspected = |syn: Option<OsGuess>| {
+        let mut hosts = Hosts::new(HostsConfig::default());
+        hosts.observe(at(0), addr("10.0.0.5"), None);
+        if let Some(os) = syn {
+            hosts.note_os(addr("10.0.0.5"), os);
+        }
+        hosts.note_native_os(addr("10.0.0.5"), OsGuess { os: Os::Macos, or: Some(Os::Ios) });
+        hosts.note_native_os(addr("10.0.0.5"), OsGuess { os: Os::Ios, or: None });
+        assert_eq!(hosts.host(at(1), addr("10.0.0.5")).suspected, None);
+        hosts.note_native_os(addr("10.0.0.5"), windows);
+        hosts.note_native_os(addr("10.0.0.5"), OsGuess { os: Os::Macos, or: None });
+        let shared = hosts.shared();
+        let suspected = shared.get(&addr("10.0.0.5")).unwrap().suspected;
+        assert_eq!(suspected, hosts.host(at(1), addr("10.0.0.5")).suspected);
+        suspected
+    };
+    let linux = OsGuess { os: Os::Linux, or: Some(Os::Android) };
+    assert_eq!(suspected(Some(linux)), Some(Suspicion::Proxy));
+    assert_eq!(suspected(None), Some(Suspicion::SeveralSystems));
 }
 
 #[test]
