@@ -1,10 +1,10 @@
 //! The operating system of a host by the shape of its SYN. Knows no hosts.
 
 use dwell_packet::TcpFlags;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// An operating system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Os {

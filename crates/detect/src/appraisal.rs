@@ -3,10 +3,10 @@
 use dwell_attribution::Judgement;
 use dwell_packet::Timestamp;
 
-use crate::an0146::{Case, Score};
 use crate::baseline::Peers;
 use crate::explain;
 use crate::lives::OpenFinding;
+use crate::score::{Case, Score};
 use crate::session::Assessed;
 use crate::view::View;
 use crate::{Analytic, DetectConfig, Finding, Level, Life, SessionSummary};
@@ -14,6 +14,7 @@ use crate::{Analytic, DetectConfig, Finding, Level, Life, SessionSummary};
 /// A session with everything that was said of it.
 #[derive(Debug)]
 pub(crate) struct Appraisal {
+    pub(crate) analytic: Analytic,
     pub(crate) view: View,
     pub(crate) judgement: Judgement,
     pub(crate) peers: Peers,
@@ -41,7 +42,7 @@ impl Appraisal {
         now: Timestamp,
         session: SessionSummary,
     ) -> Box<Finding> {
-        let Self { view, judgement, peers, score, .. } = self;
+        let Self { analytic, view, judgement, peers, score, .. } = self;
         // What is told has the histogram's figures too, which judging went without.
         let view = View { shape: session.shape, ..view.clone() };
         let case = Case { config, session: &view, judgement, peers };
@@ -54,13 +55,13 @@ impl Appraisal {
             life,
             at: now,
             opened_at: open.opened_at,
-            analytic: Analytic::An0146,
+            analytic: *analytic,
             level: open.level,
             score_bits: score.as_ref().map_or(open.score_bits, |score| score.bits),
             parts: score.as_ref().map(|score| score.parts).unwrap_or_default(),
             provisional: peers.expected.is_none(),
             judgement: judgement.clone(),
-            sentence: explain::sentence(&case, &reasons),
+            sentence: explain::sentence(*analytic, &case, &reasons),
             reasons,
             session,
         })

@@ -14,6 +14,14 @@ pub struct DetectConfig {
     pub session_duration_of: BTreeMap<String, Duration>,
     /// Sessions of fewer bursts are not judged.
     pub min_bursts: u32,
+    /// AN0144: applications that send far more than they receive.
+    pub outbound: OutboundConfig,
+    /// AN0145: applications new to their host that send much and are hardly answered.
+    pub unseen: UnseenConfig,
+    /// Scores at which a level of either begins, in bits.
+    pub outbound_levels: LevelThresholds,
+    /// The same while there is no baseline to judge by.
+    pub provisional_outbound_levels: LevelThresholds,
     /// Systems that are judged; empty: all. A host whose system is not known is judged.
     pub platforms: Vec<Os>,
     /// Scores at which a level begins, in bits.
@@ -40,6 +48,67 @@ pub struct DetectConfig {
     pub max_prevalence_entries: usize,
 }
 
+/// Settings of AN0144.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboundConfig {
+    /// Whether it is looked for.
+    pub enabled: bool,
+    /// `OutboundByteThreshold` (AN0144's mutable element): bytes out for each byte in from which on a
+    /// session is judged (dimensionless).
+    pub outbound_byte_threshold: f64,
+    /// `ProcessAllowlist` (AN0144's mutable element): applications, families, or executables by path
+    /// or file name that may send as much as they like.
+    pub process_allowlist: Vec<String>,
+    /// Sessions that sent fewer bytes are not judged.
+    pub min_bytes_out: u64,
+    /// Systems that are judged; empty: all. A host whose system is not known is judged.
+    pub platforms: Vec<Os>,
+}
+
+impl Default for OutboundConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            outbound_byte_threshold: 4.0,
+            process_allowlist: Vec::new(),
+            min_bytes_out: DEFAULT_MIN_BYTES_OUT,
+            platforms: Vec::new(),
+        }
+    }
+}
+
+/// Settings of AN0145.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnseenConfig {
+    /// Whether it is looked for.
+    pub enabled: bool,
+    /// `UserProcessBaseline` (AN0145's mutable element): applications, families, or executables by
+    /// path or file name that are known before any host has run them. What a host has run for a day
+    /// joins them by itself, for that host.
+    pub user_process_baseline: Vec<String>,
+    /// Sessions that sent fewer bytes are not judged.
+    pub min_bytes_out: u64,
+    /// Bytes in for each byte out above which an answer is no low one (dimensionless).
+    pub max_response_share: f64,
+    /// Systems that are judged; empty: all. A host whose system is not known is judged.
+    pub platforms: Vec<Os>,
+}
+
+impl Default for UnseenConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            user_process_baseline: Vec::new(),
+            min_bytes_out: DEFAULT_MIN_BYTES_OUT,
+            max_response_share: 0.1,
+            platforms: Vec::new(),
+        }
+    }
+}
+
+/// Less is a form or a mail, and costs whoever steals it an hour for what a disk image takes.
+const DEFAULT_MIN_BYTES_OUT: u64 = 2 << 20;
+
 /// Scores at which levels begin, in bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LevelThresholds {
@@ -56,6 +125,13 @@ impl LevelThresholds {
     /// twice per 100 hosts and day.
     pub const WARM: Self = Self { watch: 6.5, alert: 8.3, high: 9.5 };
 
+    /// Of AN0144 and AN0145, by judgement: a script that sends to a place nobody knows has 8 bits
+    /// before it is weighed how much it sends.
+    pub const OUTBOUND: Self = Self { watch: 7.0, alert: 9.0, high: 11.0 };
+
+    /// The same without a baseline, when who else goes there says little or nothing.
+    pub const OUTBOUND_COLD: Self = Self { watch: 6.0, alert: 8.0, high: 10.0 };
+
     /// Without a baseline: by the catalogue, which two captures of twelve hosts were judged by.
     pub const COLD: Self = Self { watch: 6.9, alert: 8.5, high: 9.9 };
 }
@@ -66,6 +142,10 @@ impl Default for DetectConfig {
             session_duration: Duration::from_secs(30 * 60),
             session_duration_of: BTreeMap::new(),
             min_bursts: 6,
+            outbound: OutboundConfig::default(),
+            unseen: UnseenConfig::default(),
+            outbound_levels: LevelThresholds::OUTBOUND,
+            provisional_outbound_levels: LevelThresholds::OUTBOUND_COLD,
             platforms: Vec::new(),
             levels: LevelThresholds::WARM,
             provisional_levels: LevelThresholds::COLD,

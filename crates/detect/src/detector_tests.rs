@@ -9,6 +9,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::{Finding, Level, LevelThresholds, Life, NameLookup, Side, Visibility};
 
+#[path = "outbound_tests.rs"]
+mod outbound;
+
 const HOUR: f64 = 3600.0;
 
 /// Midnight of a day, so that ticks fall on quarters of an hour.

@@ -2,9 +2,9 @@
 
 use dwell_attribution::{Category, Outcome, Unexpected, Verdict};
 
-use crate::an0146::{Case, Feature, Score, Term};
 use crate::baseline::{Arrival, DestinationClass, Expected, FIGURE_NAMES};
-use crate::{Part, Reason, words};
+use crate::score::{Case, Feature, Score, Term};
+use crate::{Analytic, Part, Reason, outbound, words};
 
 /// The reasons of a score, the heaviest first.
 pub(crate) fn reasons(case: &Case<'_>, score: &Score) -> Vec<Reason> {
@@ -13,20 +13,16 @@ pub(crate) fn reasons(case: &Case<'_>, score: &Score) -> Vec<Reason> {
     reasons
 }
 
-/// One plain sentence: who has held what for how long, and the heaviest reason of each part.
-pub(crate) fn sentence(case: &Case<'_>, reasons: &[Reason]) -> String {
-    let mut text = format!(
-        "{} on {} has held {} for {}",
-        application(case),
-        case.session.host().label(),
-        destination(case),
-        words::duration(case.session.effective)
-    );
+/// One plain sentence: who did what, and the heaviest reason of each part.
+pub(crate) fn sentence(analytic: Analytic, case: &Case<'_>, reasons: &[Reason]) -> String {
+    let mut text = deed(analytic, case);
     let mut separator = ": ";
-    for part in [Part::Unexpected, Part::LongLived, Part::Irregular] {
-        // How long is said already.
-        let said = Feature::SessionDuration.name();
-        let of_part = reasons.iter().filter(|reason| reason.part == part && reason.feature != said);
+    // How long, and how much, is said already.
+    let said = [Feature::SessionDuration, Feature::OutboundRatio, Feature::OutboundVolume]
+        .map(Feature::name);
+    for &part in analytic.parts() {
+        let of_part =
+            reasons.iter().filter(|reason| reason.part == part && !said.contains(&reason.feature));
         if let Some(reason) = of_part.max_by(|a, b| a.weight_bits.total_cmp(&b.weight_bits)) {
             text.push_str(separator);
             text.push_str(&reason.text);
@@ -34,6 +30,25 @@ pub(crate) fn sentence(case: &Case<'_>, reasons: &[Reason]) -> String {
         }
     }
     text
+}
+
+/// Who has done what for how long, or how much of it.
+fn deed(analytic: Analytic, case: &Case<'_>) -> String {
+    let session = case.session;
+    let (who, host) = (application(case), session.host().label());
+    let held = words::duration(session.duration);
+    match analytic {
+        Analytic::An0144 | Analytic::An0145 => format!(
+            "{who} on {host} has sent {} to {} within {held} and received {}",
+            words::bytes(session.up_bytes as f64),
+            destination(case),
+            words::bytes(session.down_bytes as f64),
+        ),
+        Analytic::An0146 => {
+            let held = words::duration(session.effective);
+            format!("{who} on {host} has held {} for {held}", destination(case))
+        }
+    }
 }
 
 /// Why a finding is closed whose session may no longer be judged.
@@ -117,6 +132,16 @@ fn text(case: &Case<'_>, feature: Feature) -> String {
             words::bytes(shape.mean_ln_down.exp())
         ),
         Feature::UploadShare => format!("{} of the bytes go out", words::percent(shape.up_share)),
+        Feature::Novelty => novelty(case),
+        Feature::UsualUpload => usual_upload(case),
+        Feature::OutboundRatio => outbound_ratio(case),
+        Feature::OutboundVolume => {
+            format!("{} went out", words::bytes(case.session.up_bytes as f64))
+        }
+        Feature::LowResponse => format!(
+            "what came back is {:.1} % of what went out",
+            100.0 / outbound::ratio(case.session).max(f64::MIN_POSITIVE)
+        ),
     }
 }
 
@@ -247,6 +272,34 @@ fn prevalence_now(case: &Case<'_>) -> String {
         ),
         None => format!("how many hosts talk to {} was not counted", destination(case)),
     }
+}
+
+fn novelty(case: &Case<'_>) -> String {
+    format!(
+        "this host first ran {} {} ago, and {} of {} seen here {} it",
+        application(case),
+        words::duration(case.peers.debut.unwrap_or_default()),
+        words::count(case.peers.with_application, "other host"),
+        case.peers.hosts,
+        if case.peers.with_application > 1 { "have" } else { "has" }
+    )
+}
+
+fn outbound_ratio(case: &Case<'_>) -> String {
+    format!(
+        "{:.0} bytes out for each byte in; sessions count from {:.0}",
+        outbound::ratio(case.session),
+        case.config.outbound.outbound_byte_threshold
+    )
+}
+
+fn usual_upload(case: &Case<'_>) -> String {
+    format!(
+        "{} of the bytes go out; on other hosts {} of what {} exchanges does",
+        words::percent(case.session.shape.up_share),
+        words::percent(case.peers.usual_up_share.unwrap_or_default()),
+        application(case)
+    )
 }
 
 fn duration(case: &Case<'_>) -> String {

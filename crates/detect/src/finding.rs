@@ -23,7 +23,7 @@ pub struct Finding {
     pub analytic: Analytic,
     /// How urgent it is.
     pub level: Level,
-    /// Score in bits: the sum of the three parts.
+    /// Score in bits: the sum of the parts.
     pub score_bits: f64,
     /// How much each part weighs.
     pub parts: Parts,
@@ -39,7 +39,7 @@ pub struct Finding {
     pub session: SessionSummary,
 }
 
-/// How much each of the three parts of a finding weighs, in bits.
+/// How much each part of a finding weighs, in bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Parts {
     /// The application is not expected there.
@@ -48,9 +48,24 @@ pub struct Parts {
     pub long_lived: f64,
     /// Its pattern in time is not that of what it claims to be.
     pub irregular: f64,
+    /// It sends much and receives little.
+    pub outbound: f64,
 }
 
-/// One of the three parts of a finding.
+impl Parts {
+    /// How much a part weighs, in bits.
+    #[must_use]
+    pub const fn of(&self, part: Part) -> f64 {
+        match part {
+            Part::Unexpected => self.unexpected,
+            Part::LongLived => self.long_lived,
+            Part::Irregular => self.irregular,
+            Part::Outbound => self.outbound,
+        }
+    }
+}
+
+/// One of the parts of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Part {
     /// The application is not expected there.
@@ -59,6 +74,8 @@ pub enum Part {
     LongLived,
     /// Its pattern in time is not that of what it claims to be.
     Irregular,
+    /// It sends much and receives little.
+    Outbound,
 }
 
 impl Part {
@@ -69,6 +86,7 @@ impl Part {
             Self::Unexpected => "unexpected",
             Self::LongLived => "long_lived",
             Self::Irregular => "irregular",
+            Self::Outbound => "outbound",
         }
     }
 }

@@ -6,15 +6,18 @@ use std::time::Duration;
 use dwell_attribution::{Judgement, Subject, Verdict};
 use dwell_packet::Timestamp;
 
-use crate::an0146::{self, Case, Score};
 use crate::appraisal::Appraisal;
 use crate::baseline::{Kind, Query};
 use crate::detector::{Detector, TICK};
 use crate::lives::{Reached, Step};
+use crate::score::{Case, Score, Term};
 use crate::session::Session;
 use crate::tracker::Place;
 use crate::view::View;
-use crate::{Analytic, DetectConfig, DetectEvent, Judged, Level, Life, SessionEnd, SessionSummary};
+use crate::{
+    Analytic, DetectConfig, DetectEvent, Judged, Level, Life, SessionEnd, SessionSummary, an0144,
+    an0145, an0146,
+};
 
 impl Detector {
     /// Judges every session that went on since the last tick, then lets them vote: what one
@@ -44,9 +47,7 @@ impl Detector {
             self.note_held(place, at);
         }
         for place in self.tracker.places() {
-            if self.is_long(place, at) {
-                self.judge(place, at);
-            }
+            self.judge_all(place, at);
         }
         for place in self.tracker.places() {
             self.end(place, at, SessionEnd::EndOfCapture);
@@ -55,14 +56,14 @@ impl Detector {
 
     /// Judges a session between ticks.
     pub(crate) fn judge_now(&mut self, place: Place, now: Timestamp) {
-        if self.is_long(place, now) {
+        if self.is_long(place, now) || self.is_heavy(place) {
             if let Some(statistics) =
                 self.tracker.session_mut(place).and_then(|session| session.statistics.as_mut())
             {
                 statistics.settle_at(now);
             }
             self.note_held(place, now);
-            self.judge(place, now);
+            self.judge_all(place, now);
         }
     }
 
@@ -86,12 +87,11 @@ impl Detector {
             self.end(place, now, SessionEnd::Idle);
             return;
         }
+        if session.changed || session.open_flows > 0 {
+            self.judge_all(place, now);
+        }
         if !self.is_long(place, now) {
             return;
-        }
-        let Some(session) = self.tracker.session(place) else { return };
-        if session.changed || session.open_flows > 0 {
-            self.judge(place, now);
         }
         let Some(session) = self.tracker.session(place) else { return };
         if !session.key.is_together() && is_told(session.effective(now)) {
@@ -124,6 +124,16 @@ impl Detector {
         })
     }
 
+    /// Whether a session has sent enough for the analytics of much that goes out.
+    fn is_heavy(&self, place: Place) -> bool {
+        let DetectConfig { outbound, unseen, .. } = &self.config;
+        let least =
+            [(outbound.enabled, outbound.min_bytes_out), (unseen.enabled, unseen.min_bytes_out)];
+        let least = least.into_iter().filter_map(|(enabled, least)| enabled.then_some(least)).min();
+        let sent = self.tracker.session(place).map_or(0, Session::bytes_out);
+        least.is_some_and(|least| sent >= least)
+    }
+
     /// Tells the peers how long the session has held.
     fn note_held(&mut self, place: Place, now: Timestamp) {
         let Some(session) = self.tracker.session(place) else { return };
@@ -135,22 +145,30 @@ impl Detector {
         self.baseline.note_held(facts.host.id, application, group, held);
     }
 
-    /// Judges a session and tells what became of its finding.
-    fn judge(&mut self, place: Place, now: Timestamp) -> Option<()> {
-        let appraisal = self.appraise(place, now)?;
+    /// Judges a session by every analytic that it may concern.
+    fn judge_all(&mut self, place: Place, now: Timestamp) {
+        if self.is_long(place, now) {
+            self.judge(Analytic::An0146, place, now);
+        }
+        if self.is_heavy(place) {
+            self.judge(Analytic::An0144, place, now);
+            self.judge(Analytic::An0145, place, now);
+        }
+    }
+
+    /// Judges a session by one analytic and tells what became of its finding.
+    fn judge(&mut self, analytic: Analytic, place: Place, now: Timestamp) -> Option<()> {
+        let appraisal = self.appraise(analytic, place, now)?;
         let session = self.tracker.session_mut(place)?;
-        session.assessed = Some(appraisal.assessed());
+        if analytic == Analytic::An0146 {
+            session.assessed = Some(appraisal.assessed());
+        }
         let Some(score) = &appraisal.score else {
             self.withdraw(place, now, &appraisal);
             return Some(());
         };
-        let reached = Reached {
-            analytic: Analytic::An0146,
-            at: now,
-            level: appraisal.level,
-            score_bits: score.bits,
-        };
-        let open = session.take_finding(Analytic::An0146);
+        let reached = Reached { analytic, at: now, level: appraisal.level, score_bits: score.bits };
+        let open = session.take_finding(analytic);
         let (open, step) = self.lives.follow((&session.key, &session.facts), open, reached);
         let told = match (step, &open) {
             (Step::Tell(life), Some(open)) => session
@@ -158,7 +176,7 @@ impl Detector {
                 .map(|summary| appraisal.finding(&self.config, (open, life), now, summary)),
             _ => None,
         };
-        if self.config.trace {
+        if self.config.trace && analytic == Analytic::An0146 {
             let above = appraisal.level >= Some(self.config.open_from);
             let judged = judged((session, &appraisal.view), score, now, above && open.is_some());
             self.outbox.push(DetectEvent::Judged(Box::new(judged)));
@@ -178,16 +196,24 @@ impl Detector {
     }
 
     /// What a session comes to at `now`; `None` before its first payload.
-    fn appraise(&self, place: Place, now: Timestamp) -> Option<Appraisal> {
+    fn appraise(&self, analytic: Analytic, place: Place, now: Timestamp) -> Option<Appraisal> {
         let session = self.tracker.session(place)?;
         let view = session.view(now)?;
         let judgement = self.policy_says(session, now);
-        let peers = self.baseline.peers(&query(session, now, view.effective, &view.shape));
+        let query = query(session, now, view.effective, &view.shape);
+        let peers = match analytic {
+            Analytic::An0144 | Analytic::An0145 => self.baseline.peers_of_sender(&query),
+            Analytic::An0146 => self.baseline.peers(&query),
+        };
         let case =
             Case { config: &self.config, session: &view, judgement: &judgement, peers: &peers };
-        let score = an0146::score(&case);
-        let level = score.as_ref().and_then(|score| self.level(score));
-        Some(Appraisal { view, judgement, peers, score, level })
+        let score = match analytic {
+            Analytic::An0144 => an0144::score(&case),
+            Analytic::An0145 => an0145::score(&case),
+            Analytic::An0146 => an0146::score(&case),
+        };
+        let level = score.as_ref().and_then(|score| self.level(analytic, score));
+        Some(Appraisal { analytic, view, judgement, peers, score, level })
     }
 
     fn policy_says(&self, session: &Session, now: Timestamp) -> Judgement {
@@ -201,12 +227,17 @@ impl Detector {
 
     /// The level that a score reaches; none unless something about the application or where it
     /// goes is unexpected, however long it lasts and whatever its pattern.
-    fn level(&self, score: &Score) -> Option<Level> {
+    fn level(&self, analytic: Analytic, score: &Score) -> Option<Level> {
         if score.parts.unexpected <= 0.0 {
             return None;
         }
-        let DetectConfig { levels, provisional_levels, .. } = self.config;
-        let levels = if score.provisional { provisional_levels } else { levels };
+        let config = &self.config;
+        let levels = match (analytic, score.provisional) {
+            (Analytic::An0144 | Analytic::An0145, false) => config.outbound_levels,
+            (Analytic::An0144 | Analytic::An0145, true) => config.provisional_outbound_levels,
+            (Analytic::An0146, false) => config.levels,
+            (Analytic::An0146, true) => config.provisional_levels,
+        };
         [(levels.high, Level::High), (levels.alert, Level::Alert), (levels.watch, Level::Watch)]
             .into_iter()
             .find_map(|(threshold, level)| (score.bits >= threshold).then_some(level))
@@ -218,7 +249,7 @@ impl Detector {
         if appraisal.judgement.verdict == Verdict::Excepted {
             self.counters.findings_excepted = self.counters.findings_excepted.saturating_add(1);
         }
-        if let Some(open) = session.take_finding(Analytic::An0146)
+        if let Some(open) = session.take_finding(appraisal.analytic)
             && let Some(summary) = session.summary(now)
         {
             let closed = appraisal.finding(&self.config, (&open, Life::Closed), now, summary);
@@ -232,16 +263,18 @@ impl Detector {
             SessionEnd::EndOfCapture => Life::Updated,
             SessionEnd::Idle | SessionEnd::Rekeyed | SessionEnd::Evicted => Life::Closed,
         };
-        let open = self.tracker.session_mut(place).and_then(|session| {
+        let findings = self.tracker.session_mut(place).map(|session| {
             session.settle();
-            session.take_finding(Analytic::An0146)
+            session.take_findings()
         });
-        if let Some(open) = open.filter(|open| life == Life::Closed || open.told_at < now)
-            && let Some(appraisal) = self.appraise(place, now)
-            && let Some(summary) = self.summary(place, now)
-        {
-            let last = appraisal.finding(&self.config, (&open, life), now, summary);
-            self.outbox.push(DetectEvent::Finding(last));
+        for open in findings.unwrap_or_default() {
+            if (life == Life::Closed || open.told_at < now)
+                && let Some(appraisal) = self.appraise(open.analytic, place, now)
+                && let Some(summary) = self.summary(place, now)
+            {
+                let last = appraisal.finding(&self.config, (&open, life), now, summary);
+                self.outbox.push(DetectEvent::Finding(last));
+            }
         }
         let Some(session) = self.tracker.remove(place) else { return };
         if let Some(ended) = &mut self.ended {
@@ -316,7 +349,7 @@ fn judged(
     at: Timestamp,
     opened: bool,
 ) -> Judged {
-    let term = |term: &an0146::Term| (term.feature.name(), term.value, term.bits);
+    let term = |term: &Term| (term.feature.name(), term.value, term.bits);
     Judged {
         at,
         session: session.id,

@@ -3,6 +3,8 @@
 //! Knows flows by their facts and bursts, hosts, applications and policy. It knows no packets, no
 //! protocols, no records and no clock: time is the packets'.
 
+mod an0144;
+mod an0145;
 mod an0146;
 mod analytic;
 mod appraisal;
@@ -19,8 +21,10 @@ mod keep;
 mod lives;
 mod mark;
 mod order;
+mod outbound;
 mod outlook;
 mod saved;
+mod score;
 mod session;
 mod shape;
 mod slots;
@@ -31,7 +35,7 @@ mod view;
 mod words;
 
 pub use analytic::Analytic;
-pub use config::{DetectConfig, LevelThresholds};
+pub use config::{DetectConfig, LevelThresholds, OutboundConfig, UnseenConfig};
 pub use counters::DetectCounters;
 pub use detector::Detector;
 pub use facts::{Burst, FlowFacts, NameLookup, Side, Visibility};

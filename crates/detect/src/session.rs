@@ -245,6 +245,11 @@ impl Session {
         self.longest_connection(now).max(self.duration(now).min(active))
     }
 
+    /// Bytes that the host sent, of payload.
+    pub(crate) fn bytes_out(&self) -> u64 {
+        self.statistics.as_ref().map_or(0, |statistics| statistics.bytes().0)
+    }
+
     /// When the first payload came, if any has.
     pub(crate) fn began(&self) -> Timestamp {
         self.statistics.as_ref().map_or(self.last_activity, Statistics::first)
@@ -259,6 +264,11 @@ impl Session {
             self.findings = None;
         }
         Some(open)
+    }
+
+    /// All findings, taken out.
+    pub(crate) fn take_findings(&mut self) -> Vec<OpenFinding> {
+        self.findings.take().map(|findings| findings.0).unwrap_or_default()
     }
 
     /// Keeps a finding.
@@ -279,7 +289,7 @@ impl Session {
     pub(crate) fn view(&self, now: Timestamp) -> Option<View> {
         let statistics = self.statistics.as_ref()?;
         let duration = self.duration(now);
-        let (up_bytes, _) = statistics.bytes();
+        let (up_bytes, down_bytes) = statistics.bytes();
         Some(View {
             facts: Arc::clone(&self.facts),
             together: self.key.is_together(),
@@ -289,6 +299,7 @@ impl Session {
             longest_connection: self.longest_connection(now),
             flows: self.flows,
             up_bytes,
+            down_bytes,
             addresses: statistics.addresses(),
             attended: u32::from(self.attended),
             unattended: u32::from(self.unattended),

@@ -20,6 +20,7 @@ pub(crate) struct View {
     pub(crate) longest_connection: Duration,
     pub(crate) flows: u32,
     pub(crate) up_bytes: u64,
+    pub(crate) down_bytes: u64,
     /// Addresses it went to, or destinations if it stands for several.
     pub(crate) addresses: u32,
     /// Quarters of an hour with payload in which the user was browsing, and in which not.

@@ -174,14 +174,10 @@ impl Summary {
         for line in wrapped(&finding.sentence, 98) {
             writeln!(out, "  {line}")?;
         }
-        for (part, weight) in [
-            ("unexpected", finding.parts.unexpected),
-            ("long-lived", finding.parts.long_lived),
-            ("irregular", finding.parts.irregular),
-        ] {
-            writeln!(out, "  {:<12}{weight:+5.1}", part)?;
-            let reasons = finding.reasons.iter();
-            for reason in reasons.filter(|reason| reason.part.name().replace('_', "-") == part) {
+        for &part in finding.analytic.parts() {
+            let (name, weight) = (part.name().replace('_', "-"), finding.parts.of(part));
+            writeln!(out, "  {name:<12}{weight:+5.1}")?;
+            for reason in finding.reasons.iter().filter(|reason| reason.part == part) {
                 let weight = if reason.weight_bits == 0.0 {
                     "     ".to_owned()
                 } else {

@@ -266,7 +266,7 @@ fn finding_document(_context: &EveContext, finding: &Finding) -> Value {
                 "reason": finding.sentence,
             },
             "message": finding.sentence,
-            "rule": { "id": analytic.id(), "name": "Unexpected long-lived irregular HTTP(S) session", "ruleset": analytic.strategy() },
+            "rule": { "id": analytic.id(), "name": analytic.title(), "ruleset": analytic.strategy() },
             "threat": {
                 "framework": "MITRE ATT&CK",
                 "technique": {

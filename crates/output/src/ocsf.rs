@@ -256,7 +256,7 @@ fn finding_event(context: &EveContext, finding: &Finding) -> Value {
     });
     event.insert("finding_info".into(), json!({
         "uid": finding.id.as_str(),
-        "title": "Unexpected long-lived irregular HTTP(S) session",
+        "title": analytic.title(),
         "desc": finding.sentence,
         "created_time": time(finding.opened_at),
         "modified_time": time(finding.at),

@@ -9,122 +9,10 @@ mod warm;
 
 use std::time::Duration;
 
-use dwell_attribution::{Judgement, Outcome, Verdict};
+use dwell_attribution::{Outcome, Verdict};
 
-use crate::baseline::Peers;
-use crate::view::View;
-use crate::{DetectConfig, NameLookup, Part, Parts};
-
-/// What is judged.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Case<'a> {
-    pub(crate) config: &'a DetectConfig,
-    pub(crate) session: &'a View,
-    pub(crate) judgement: &'a Judgement,
-    pub(crate) peers: &'a Peers,
-}
-
-/// A score and the terms that it is the sum of.
-#[derive(Clone, Debug)]
-pub(crate) struct Score {
-    pub(crate) bits: f64,
-    pub(crate) parts: Parts,
-    pub(crate) terms: Vec<Term>,
-    /// Whether there was no baseline to judge by.
-    pub(crate) provisional: bool,
-}
-
-/// One measurement and its weight; zero for what is only said.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Term {
-    pub(crate) feature: Feature,
-    pub(crate) value: f64,
-    pub(crate) expected: Option<f64>,
-    pub(crate) bits: f64,
-}
-
-/// What a term measures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Feature {
-    Application,
-    SessionPrevalence,
-    Policy,
-    DestinationPrevalence,
-    HomeDestination,
-    Propensity,
-    NameLookup,
-    FanOut,
-    SessionDuration,
-    PeerDuration,
-    OwnDuration,
-    UserDuration,
-    Coverage,
-    ShapeDeviation,
-    Unattended,
-    TimerDriven,
-    HeavyTailed,
-    GapSpread,
-    ReversedInteraction,
-    CommandResponse,
-    UploadShare,
-    BulkDelivery,
-}
-
-impl Feature {
-    /// The name in records.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Application => "application",
-            Self::SessionPrevalence => "session_prevalence",
-            Self::Policy => "policy",
-            Self::DestinationPrevalence => "destination_prevalence",
-            Self::HomeDestination => "home_destination",
-            Self::Propensity => "propensity",
-            Self::NameLookup => "name_lookup",
-            Self::FanOut => "fan_out",
-            Self::SessionDuration => "session_duration",
-            Self::PeerDuration => "peer_duration",
-            Self::OwnDuration => "own_duration",
-            Self::UserDuration => "user_duration",
-            Self::Coverage => "coverage",
-            Self::ShapeDeviation => "shape_deviation",
-            Self::Unattended => "unattended",
-            Self::TimerDriven => "timer_driven",
-            Self::HeavyTailed => "heavy_tailed",
-            Self::GapSpread => "gap_spread",
-            Self::ReversedInteraction => "reversed_interaction",
-            Self::CommandResponse => "command_response",
-            Self::UploadShare => "upload_share",
-            Self::BulkDelivery => "bulk_delivery",
-        }
-    }
-
-    pub(crate) const fn part(self) -> Part {
-        match self {
-            Self::Application
-            | Self::SessionPrevalence
-            | Self::Policy
-            | Self::DestinationPrevalence
-            | Self::HomeDestination
-            | Self::Propensity
-            | Self::NameLookup
-            | Self::FanOut => Part::Unexpected,
-            Self::SessionDuration | Self::PeerDuration | Self::OwnDuration | Self::UserDuration => {
-                Part::LongLived
-            }
-            Self::Coverage
-            | Self::ShapeDeviation
-            | Self::Unattended
-            | Self::TimerDriven
-            | Self::HeavyTailed
-            | Self::GapSpread
-            | Self::ReversedInteraction
-            | Self::CommandResponse
-            | Self::UploadShare
-            | Self::BulkDelivery => Part::Irregular,
-        }
-    }
-}
+use crate::NameLookup;
+use crate::score::{Case, Feature, Score, Term, term};
 
 /// The score of a session, or `None` if it may not be judged: too short, too few bursts, not
 /// attributed, excepted, on a platform that is not asked for.
@@ -147,16 +35,7 @@ pub(crate) fn score(case: &Case<'_>) -> Option<Score> {
     no_lookup(case, &mut terms);
     durations(case, &mut terms);
     irregular(case, &mut terms);
-    let sum = |part: Part| -> f64 {
-        terms.iter().filter(|term| term.feature.part() == part).map(|term| term.bits).sum()
-    };
-    let parts = Parts {
-        unexpected: sum(Part::Unexpected),
-        long_lived: sum(Part::LongLived),
-        irregular: sum(Part::Irregular),
-    };
-    let bits = parts.unexpected + parts.long_lived + parts.irregular;
-    Some(Score { bits, parts, terms, provisional })
+    Some(Score::of(terms, provisional))
 }
 
 fn may_be_judged(case: &Case<'_>) -> bool {
@@ -172,7 +51,7 @@ fn may_be_judged(case: &Case<'_>) -> bool {
 }
 
 /// An address that nobody looked up, and a hello that names no host.
-fn no_lookup(case: &Case<'_>, terms: &mut Vec<Term>) {
+pub(crate) fn no_lookup(case: &Case<'_>, terms: &mut Vec<Term>) {
     let nameless = case.session.destination().name.is_none();
     if nameless && case.session.lookup == NameLookup::Absent {
         terms.push(term(Feature::NameLookup, 1.0, NO_LOOKUP_BITS));
@@ -232,15 +111,11 @@ fn gap_term(sd_ln_gap: f64) -> Term {
     Term { expected: Some(POISSON_SD_LN), ..term(feature, sd_ln_gap, bits) }
 }
 
-pub(crate) fn term(feature: Feature, value: f64, bits: f64) -> Term {
-    Term { feature, value, expected: None, bits }
-}
-
 /// Each feature once at most.
 const MAX_TERMS: usize = 20;
 
 /// Rare destinations of one application that are judged together from this many on.
-const SEVERAL: u32 = 3;
+pub(crate) const SEVERAL: u32 = 3;
 
 const NO_LOOKUP_BITS: f64 = 1.5;
 

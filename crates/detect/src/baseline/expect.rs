@@ -9,7 +9,7 @@ use dwell_packet::Timestamp;
 use super::hosts::Expectation;
 use super::shapes::Deviation;
 use super::votes::bin_from;
-use super::{Baseline, Kind, MATURE_AFTER, ShapeKey, VoteKey, Voters, bin_of, figures};
+use super::{Baseline, Kind, MATURE_AFTER, ShapeKey, VOTES_FROM, VoteKey, Voters, bin_of, figures};
 use crate::Shape;
 use crate::mark::Mark;
 
@@ -45,6 +45,11 @@ pub(crate) struct Peers {
     pub(crate) longest_elsewhere: Option<Duration>,
     /// The longest that it held another destination on this host, and which.
     pub(crate) longest_here: Option<(Duration, Arc<str>)>,
+    /// Share of bytes that the application's sessions send on other hosts, where they send most;
+    /// `None` if that was not asked for or too few hosts know.
+    pub(crate) usual_up_share: Option<f64>,
+    /// How long the host has had the application, if it is new to a host that was known before.
+    pub(crate) debut: Option<Duration>,
     /// What is expected; `None` while the sensor, or the host, is known for too short a time.
     pub(crate) expected: Option<Expected>,
 }
@@ -149,8 +154,34 @@ impl Baseline {
                 .and_then(|row| row.longest.without(&host.unwrap_or(u32::MAX)))
                 .map(|(held, _)| held),
             longest_here: here.and_then(|longest| longest.without(query.group)),
+            usual_up_share: None,
+            debut: None,
             expected: self.expected(query, host),
         }
+    }
+
+    /// The same, with what the application usually sends and since when the host has it.
+    ///
+    /// A minute is enough to send much: lengths are those of the shortest sessions that vote.
+    pub(crate) fn peers_of_sender(&self, query: &Query<'_>) -> Peers {
+        let query = &Query { held: query.held.max(VOTES_FROM), ..*query };
+        let host = self.hosts.number(query.host);
+        let shares = DestinationClass::ALL.into_iter().filter_map(|class| {
+            let key = ShapeKey { application: Some(query.application), class };
+            self.shapes.get(&key)?.mean_up_share(host)
+        });
+        Peers {
+            usual_up_share: shares.reduce(f64::max),
+            debut: host.and_then(|host| self.debut(query, host)),
+            ..self.peers(query)
+        }
+    }
+
+    fn debut(&self, query: &Query<'_>, host: u32) -> Option<Duration> {
+        let first = *self.debuts.get(&(host, query.application))?;
+        let age = query.at.saturating_since(first);
+        let known_before = self.hosts.row(host)?.known_for(query.at).saturating_sub(age);
+        (age < NEW_FOR && known_before > MATURE_AFTER).then_some(age)
     }
 
     /// The kind of an application that was seen here.

@@ -114,6 +114,8 @@ pub(crate) struct Baseline {
     destinations: Map<Mark, Destination>,
     pairs: Map<(Mark, Mark), Pair>,
     arrivals: Map<(u32, Mark, Mark), Timestamp>,
+    /// When a host first had an application.
+    debuts: Map<(u32, Mark), Timestamp>,
     kinds: Map<Kind, DayVotes>,
     held: Map<VoteKey, DayVotes>,
     shapes: Map<ShapeKey, ShapeVotes>,
@@ -185,6 +187,7 @@ impl Baseline {
         if !self.arrivals.contains_key(&key) {
             if self.arrivals.len() < self.capacity.saturating_mul(4) {
                 self.arrivals.insert(key, contact.at);
+                self.note_debut((host, application), contact.at);
                 self.changes.contact(key);
             } else {
                 self.refuse();
@@ -248,6 +251,15 @@ impl Baseline {
             && longest.note(Arc::clone(destination), held)
         {
             self.changes.longest(host, application);
+        }
+    }
+
+    fn note_debut(&mut self, key: (u32, Mark), at: Timestamp) {
+        if self.debuts.len() < self.capacity || self.debuts.contains_key(&key) {
+            let first = self.debuts.entry(key).or_insert(at);
+            *first = at.min(*first);
+        } else {
+            self.refuse();
         }
     }
 

@@ -174,6 +174,7 @@ impl Baseline {
             self.applications.entry(application).or_insert_with(fresh).hosts.insert(host);
         }
         self.count_pair(application, destination, host);
+        self.note_debut((host, application), row.first);
         let first = self.arrivals.entry((host, application, destination)).or_insert(row.first);
         *first = row.first.min(*first);
     }

@@ -7,6 +7,9 @@ use crate::Shape;
 /// Figures of a shape that are compared.
 pub(crate) const FIGURES: usize = 7;
 
+/// The place of the share of bytes sent.
+const UP_SHARE: usize = 4;
+
 /// Their names, for reasons.
 pub(crate) const FIGURE_NAMES: [&str; FIGURES] = [
     "spread of the silences",
@@ -106,6 +109,18 @@ impl ShapeVotes {
         let bits = found.iter().take(3).map(|found| found.0).sum::<f64>() / 3.0;
         let (_, most, value, expected) = found.first().copied().unwrap_or_default();
         Some(Deviation { bits, most, value, expected })
+    }
+
+    /// Share of bytes sent, over hosts but one; `None` below five of them.
+    pub(crate) fn mean_up_share(&self, host: Option<u32>) -> Option<f64> {
+        let own = host.and_then(|host| self.own.get(&host));
+        let hosts = self.own.len().saturating_sub(usize::from(own.is_some()));
+        if hosts < MIN_HOSTS {
+            return None;
+        }
+        let mine = own.map_or(0.0, |own| at(&own.mean, UP_SHARE));
+        let hosts = f64::from(u32::try_from(hosts).unwrap_or(u32::MAX));
+        Some((at(&self.sum, UP_SHARE) - mine) / hosts)
     }
 
     /// One host's figures.

@@ -1,7 +1,7 @@
 //! `event_type: alert`: a finding with its terms, and `event_type: session`.
 
 use dwell_attribution::Verdict;
-use dwell_detect::{Finding, Level, Reason, SessionSummary, Visibility};
+use dwell_detect::{Finding, Level, Part, Reason, SessionSummary, Visibility};
 use dwell_engine::SessionRecord;
 use dwell_flow::CommunityId;
 use dwell_packet::{Endpoint, FiveTuple, Transport};
@@ -63,6 +63,8 @@ struct Parts {
     unexpected: Six,
     long_lived: Six,
     irregular: Six,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outbound: Option<Six>,
 }
 
 #[derive(Debug, Serialize)]
@@ -178,6 +180,8 @@ pub(crate) fn line<'a>(context: &'a EveContext, finding: &'a Finding) -> Line<'a
                 unexpected: Six(finding.parts.unexpected),
                 long_lived: Six(finding.parts.long_lived),
                 irregular: Six(finding.parts.irregular),
+                outbound: (finding.analytic.parts().contains(&Part::Outbound))
+                    .then_some(Six(finding.parts.outbound)),
             },
             provisional: finding.provisional,
             policy: Policy {

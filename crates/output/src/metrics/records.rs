@@ -185,8 +185,10 @@ impl Records {
                 "Flows that ended with traffic one way only.",
             )?,
         };
-        for level in [Level::Watch, Level::Alert, Level::High] {
-            made.alerts.with_label_values(&[Analytic::An0146.id(), level.name()]);
+        for analytic in Analytic::ALL {
+            for level in [Level::Watch, Level::Alert, Level::High] {
+                made.alerts.with_label_values(&[analytic.id(), level.name()]);
+            }
         }
         for reason in END_REASONS {
             made.ended.with_label_values(&[reason.name()]);

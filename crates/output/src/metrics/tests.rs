@@ -47,6 +47,8 @@ fn every_label_set_of_a_sink_is_there_from_the_start() {
         "dwell_output_records_total{sink=\"eve\",type=\"alert\"}",
         "dwell_output_dropped_total{reason=\"queue_full\",sink=\"eve\"}",
         "dwell_output_errors_total{reason=\"disk_full\",sink=\"eve\"}",
+        "dwell_alerts_total{analytic=\"AN0144\",severity=\"alert\"}",
+        "dwell_alerts_total{analytic=\"AN0145\",severity=\"watch\"}",
         "dwell_alerts_total{analytic=\"AN0146\",severity=\"high\"}",
     ] {
         assert_eq!(value(&text, series), 0.0, "{series}");
