@@ -10,6 +10,8 @@ command -v c++ >/dev/null 2>&1 || { echo "fuzz: SKIPPED: no C++ compiler for lib
 
 # What cargo fuzz passes, less the sanitizer: coverage counters and comparisons.
 export RUSTC_BOOTSTRAP=1
+# Line tables and incremental state of a dozen binaries would take gigabytes.
+export CARGO_PROFILE_RELEASE_DEBUG=false CARGO_INCREMENTAL=0
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
  -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
  -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1"

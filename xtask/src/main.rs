@@ -86,7 +86,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Telemetry { corpus, dwell } => {
             telemetry::run(&root, &root.join(corpus), dwell.as_deref())
         }
-        Task::Scenario(options) => scenario::run(options),
+        Task::Scenario(options) => scenario::run(&root, options),
         Task::Ci => ci::run(&root),
     }
 }

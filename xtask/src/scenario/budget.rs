@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use anyhow::Context as _;
+use dwell_detect::Analytic;
 use serde::Deserialize;
 
-use super::play::Row;
+use super::curves::{Curve, Point};
+use super::play::{Row, Sibling};
 
 /// What is true of a scenario.
 #[derive(Deserialize)]
@@ -36,6 +38,26 @@ impl Truth {
         let path = folder.join("truth.json");
         let text = std::fs::read_to_string(&path).with_context(|| format!("{}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{}", path.display()))
+    }
+
+    /// How many findings of AN0144 and AN0145 fell into the last day: on campaigns and others.
+    pub(crate) fn siblings(&self, findings: &[Sibling]) -> [(usize, usize); 2] {
+        let from = self.counted_from();
+        [Analytic::An0144, Analytic::An0145].map(|analytic| {
+            let own = findings.iter().filter(|one| one.analytic == analytic && one.t >= from);
+            let right = own.clone().filter(|one| self.is_campaign(one)).count();
+            (right, own.count() - right)
+        })
+    }
+
+    fn is_campaign(&self, finding: &Sibling) -> bool {
+        self.campaigns
+            .values()
+            .any(|campaign| campaign.host == finding.host && campaign.goes_to(&finding.destination))
+    }
+
+    fn counted_from(&self) -> f64 {
+        (self.info.hours - 24.0) * 3600.0
     }
 
     fn campaign_of(&self, row: &Row) -> Option<&str> {
@@ -98,7 +120,7 @@ impl Budget {
         self.host_days = self.host_days.saturating_add(truth.info.hosts);
         let known = truth.campaigns.iter().map(|(id, c)| ((number, id.clone()), c.family.clone()));
         self.campaigns.extend(known);
-        let counted_from = (truth.info.hours - 24.0) * 3600.0;
+        let counted_from = truth.counted_from();
         let mut best: HashMap<(&str, &str, &str), (f64, Option<&str>)> = HashMap::new();
         for row in rows.iter().filter(|row| row.t >= counted_from) {
             let key = (&*row.host, &*row.app, &*row.destination);
@@ -126,12 +148,38 @@ impl Budget {
         self.entities.extend(entities.filter(|entity| entity.score > 0.0));
     }
 
-    /// Prints recall at each budget and at the detector's own threshold.
-    pub(crate) fn print(mut self, name: &str, detail: Detail) {
+    /// Recall at every threshold, the highest first.
+    pub(crate) fn curve(&mut self, name: &str) -> Curve {
+        self.sort();
+        let host_days = f64::from(self.host_days).max(1.0);
+        let benign = self.entities.iter().filter(|entity| entity.campaign.is_none()).count();
+        let (mut wrong, mut found) = (0_usize, BTreeSet::new());
+        let mut points = Vec::new();
+        for entity in &self.entities {
+            match &entity.campaign {
+                Some(campaign) => drop(found.insert(campaign)),
+                None => wrong += 1,
+            }
+            points.push(Point {
+                false_rate: 100.0 * ratio(wrong, 1) / host_days,
+                false_share: ratio(wrong, benign.max(1)),
+                recall: ratio(found.len(), self.campaigns.len().max(1)),
+            });
+        }
+        Curve { name: name.to_owned(), points }
+    }
+
+    /// The surest first, and of equals the false ones.
+    fn sort(&mut self) {
         self.entities.sort_by(|a, b| {
             let first = |e: &Entity| e.campaign.is_some();
             b.score.total_cmp(&a.score).then(first(a).cmp(&first(b)))
         });
+    }
+
+    /// Prints recall at each budget and at the detector's own threshold.
+    pub(crate) fn print(mut self, name: &str, detail: Detail) {
+        self.sort();
         let host_days = f64::from(self.host_days);
         let all = self.campaigns.len().max(1);
         let mut recall = [0_usize; BUDGETS.len()];

@@ -2,12 +2,14 @@
 //! what comes out. Reads no packets.
 
 mod budget;
+mod curves;
 mod events;
 mod play;
+mod wire;
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -19,8 +21,12 @@ use events::Scenario;
 #[derive(Args)]
 pub(crate) struct Options {
     /// Folders with `flows.tsv`, `bursts.bin` and `truth.json`.
-    #[arg(required = true, value_name = "DIR")]
+    #[arg(required_unless_present = "pcap", value_name = "DIR")]
     folders: Vec<PathBuf>,
+
+    /// Replay a capture end to end, cold, and hold the findings against its labels.
+    #[arg(long, num_args = 2, value_names = ["FILE", "LABELS"], conflicts_with = "folders")]
+    pcap: Vec<PathBuf>,
 
     /// Take applications from endpoint telemetry (the process) in place of fingerprints.
     #[arg(long)]
@@ -34,14 +40,23 @@ pub(crate) struct Options {
     #[arg(long, requires = "out")]
     terms: bool,
 
+    /// Draw recall against false findings, of all scenarios and each, as SVG.
+    #[arg(long, value_name = "FILE")]
+    curves: Option<PathBuf>,
+
     /// Count each scenario alone, too.
     #[arg(long)]
     each: bool,
 }
 
 /// Runs the task.
-pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
+    if let [capture, labels] = options.pcap.as_slice() {
+        let dwell = crate::conformance::build_dwell(root)?;
+        return wire::run(&dwell, capture, labels);
+    }
     let mut budget = Budget::default();
+    let mut curves = Vec::new();
     for folder in &options.folders {
         let scenario = Scenario::load(folder, options.process)?;
         let played = play::play(&scenario);
@@ -66,12 +81,27 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
             file.flush()?;
         }
         let truth = Truth::load(folder)?;
+        let [outbound, unseen] = truth.siblings(&played.siblings);
+        println!(
+            "{name}: AN0144 found {} of campaigns and {} others, AN0145 {} and {}",
+            outbound.0, outbound.1, unseen.0, unseen.1
+        );
+        if options.curves.is_some() {
+            let mut alone = Budget::default();
+            alone.add(&truth, &played.rows);
+            curves.push(alone.curve(&name));
+        }
         if options.each {
             let mut alone = Budget::default();
             alone.add(&truth, &played.rows);
             alone.print(&name, Detail::Misses);
         }
         budget.add(&truth, &played.rows);
+    }
+    if let Some(path) = &options.curves {
+        curves.push(budget.curve("all"));
+        std::fs::write(path, curves::svg(&curves))
+            .with_context(|| format!("{}", path.display()))?;
     }
     budget.print("all", Detail::Figures);
     Ok(())

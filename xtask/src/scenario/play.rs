@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dwell_attribution::Policy;
-use dwell_detect::{DetectConfig, DetectEvent, Detector, Judged};
+use dwell_detect::{Analytic, DetectConfig, DetectEvent, Detector, Finding, Judged, Life};
 use dwell_packet::Timestamp;
 use serde_json::{Value, json};
 
@@ -13,8 +13,18 @@ use super::events::{Scenario, seconds};
 /// What came of it.
 pub(crate) struct Played {
     pub(crate) rows: Vec<Row>,
+    /// Findings that AN0144 and AN0145 opened.
+    pub(crate) siblings: Vec<Sibling>,
     /// CPU time that the detector took, in seconds.
     pub(crate) seconds: f64,
+}
+
+/// A finding of AN0144 or AN0145.
+pub(crate) struct Sibling {
+    pub(crate) t: f64,
+    pub(crate) analytic: Analytic,
+    pub(crate) host: String,
+    pub(crate) destination: Arc<str>,
 }
 
 /// One judgement.
@@ -61,7 +71,7 @@ pub(crate) fn play(scenario: &Scenario) -> Played {
     let last = scenario.bursts.last().map_or(Timestamp::ZERO, |(_, burst)| burst.start);
     let (mut opens, mut closes) = (opens.into_iter().peekable(), closes.into_iter().peekable());
     let mut events = Vec::new();
-    let mut judged = Vec::new();
+    let (mut judged, mut siblings) = (Vec::new(), Vec::new());
     let mut next = Timestamp::ZERO;
     let began = cpu_time();
     for (flow, burst) in &scenario.bursts {
@@ -74,25 +84,38 @@ pub(crate) fn play(scenario: &Scenario) -> Played {
                 detector.flow_closed(flow.facts.flow_id, flow.end);
             }
             detector.advance(now, &mut events);
-            keep(&mut events, &mut judged);
+            keep(&mut events, &mut judged, &mut siblings);
             next = now.saturating_add(Duration::from_secs(1));
         }
         detector.burst(u64::from(*flow), *burst);
     }
     detector.advance(last.saturating_add(Duration::from_secs(60)), &mut events);
-    keep(&mut events, &mut judged);
+    keep(&mut events, &mut judged, &mut siblings);
     let seconds = cpu_time() - began;
     Played {
+        siblings,
         rows: judged.into_iter().filter_map(|judged| row(scenario, judged)).collect(),
         seconds,
     }
 }
 
-fn keep(events: &mut Vec<DetectEvent>, judged: &mut Vec<Judged>) {
-    judged.extend(events.drain(..).filter_map(|event| match event {
-        DetectEvent::Judged(judged) => Some(*judged),
-        _ => None,
-    }));
+fn keep(events: &mut Vec<DetectEvent>, judged: &mut Vec<Judged>, siblings: &mut Vec<Sibling>) {
+    for event in events.drain(..) {
+        match event {
+            DetectEvent::Judged(one) => judged.push(*one),
+            DetectEvent::Finding(finding) => siblings.extend(sibling(&finding)),
+            _ => {}
+        }
+    }
+}
+
+fn sibling(finding: &Finding) -> Option<Sibling> {
+    (finding.analytic != Analytic::An0146 && finding.life == Life::Opened).then(|| Sibling {
+        t: seconds(finding.at),
+        analytic: finding.analytic,
+        host: finding.session.host.label(),
+        destination: Arc::clone(&finding.session.destination.group),
+    })
 }
 
 fn row(scenario: &Scenario, judged: Judged) -> Option<Row> {
