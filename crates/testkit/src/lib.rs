@@ -1,8 +1,8 @@
 //! Frames, flows and a scenario, built from a seed: for tests, benches and the demo capture.
 //!
 //! [`frame`] makes single frames, [`Conversation`] a TCP connection, [`TlsSession`] one with a
-//! real handshake from `pcaps/`, [`office`] seven hours of a small office, [`traffic`] as much as a
-//! benchmark needs. The same arguments give the same bytes on every machine. It shares no parser with
+//! real handshake from `pcaps/`, [`office`] seven hours of a small office, [`fleet`] days of many
+//! machines as events, [`traffic`] as much as a benchmark needs. The same arguments give the same bytes on every machine. It shares no parser with
 //! the sensor, so that it can be the other side of a test.
 
 mod capture;
@@ -10,6 +10,7 @@ mod client_hello;
 mod conversation;
 pub mod dhcp;
 pub mod dns;
+pub mod fleet;
 pub mod frame;
 pub mod office;
 mod quic;
