@@ -79,13 +79,13 @@ fn kind_bits(attribution: &Attribution) -> f64 {
     }
 }
 
-/// What a site expects may send; what it forbids is worth a look at half the usual evidence.
+/// What a site expects may send. What it forbids it forbids whether that sends or not: AN0146 says
+/// so.
 const fn policy_bits(verdict: Verdict) -> Option<f64> {
     match verdict {
         Verdict::Expected => Some(-6.0),
         Verdict::ExpectedStack => Some(-2.0),
-        Verdict::Unexpected(Unexpected::NotListed) => Some(1.5),
-        Verdict::Unexpected(Unexpected::Never) => Some(3.0),
+        Verdict::Unexpected(Unexpected::NotListed | Unexpected::Never) => Some(1.5),
         Verdict::Contradictory => Some(2.0),
         _ => None,
     }

@@ -60,7 +60,10 @@ impl Plot<'_> {
             let (colour, width) = if last { ("#0b6e4f", 2.5) } else { ("#9aa5b1", 1.2) };
             let mut path = String::new();
             let mut recall = 0.0;
-            for point in &curve.points {
+            for (at, point) in curve.points.iter().enumerate() {
+                if point.recall <= recall && at > 0 && at + 1 < curve.points.len() {
+                    continue;
+                }
                 // Steps: recall holds until the next false finding is paid for.
                 let x = self.x(of(point));
                 let command = if path.is_empty() { 'M' } else { 'L' };

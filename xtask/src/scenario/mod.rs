@@ -28,6 +28,10 @@ pub(crate) struct Options {
     #[arg(long, num_args = 2, value_names = ["FILE", "LABELS"], conflicts_with = "folders")]
     pcap: Vec<PathBuf>,
 
+    /// The command to run, in place of a release build.
+    #[arg(long, requires = "pcap")]
+    dwell: Option<PathBuf>,
+
     /// Take applications from endpoint telemetry (the process) in place of fingerprints.
     #[arg(long)]
     process: bool,
@@ -52,7 +56,10 @@ pub(crate) struct Options {
 /// Runs the task.
 pub(crate) fn run(root: &Path, options: &Options) -> anyhow::Result<()> {
     if let [capture, labels] = options.pcap.as_slice() {
-        let dwell = crate::conformance::build_dwell(root)?;
+        let dwell = match &options.dwell {
+            Some(dwell) => dwell.clone(),
+            None => crate::conformance::build_dwell(root)?,
+        };
         return wire::run(&dwell, capture, labels);
     }
     let mut budget = Budget::default();

@@ -32,7 +32,7 @@ struct Campaign {
     ja4: Vec<String>,
 }
 
-/// A finding as it was first told.
+/// A finding as it was opened.
 struct Opened {
     at: f64,
     host: String,
@@ -73,25 +73,25 @@ fn replay(dwell: &Path, capture: &Path) -> anyhow::Result<Vec<Value>> {
     lines.lines().map(|line| serde_json::from_str(line).context("a record is no JSON")).collect()
 }
 
-/// Findings in the order in which they were opened.
+/// Findings as they were opened, with the highest score they came to; the surest first, as an
+/// analyst reads them.
 fn opened(records: &[Value]) -> Vec<Opened> {
-    let mut seen = BTreeSet::new();
-    let mut findings = Vec::new();
+    let mut findings: BTreeMap<&str, Opened> = BTreeMap::new();
     for record in records.iter().filter(|record| text(record, "/event_type") == "alert") {
-        let id = text(record, "/dwell/finding_id").to_owned();
-        if !seen.insert(id) {
-            continue;
-        }
-        findings.push(Opened {
+        let score = record.pointer("/dwell/score").and_then(Value::as_f64).unwrap_or(f64::NAN);
+        let finding = findings.entry(text(record, "/dwell/finding_id")).or_insert_with(|| Opened {
             at: seconds(text(record, "/dwell/opened")),
-            host: text(record, "/dwell/host/ip").to_owned(),
-            destination: text(record, "/dwell/dest/group").to_owned(),
+            host: text(record, "/dwell/session/host/ip").to_owned(),
+            destination: text(record, "/dwell/session/dest/group").to_owned(),
             analytic: text(record, "/alert/metadata/mitre_analytic/0").to_owned(),
-            outcome: text(record, "/dwell/app/outcome").to_owned(),
+            outcome: text(record, "/dwell/session/app/outcome").to_owned(),
             sentence: text(record, "/alert/signature").to_owned(),
-            score: record.pointer("/dwell/score").and_then(Value::as_f64).unwrap_or(f64::NAN),
+            score,
         });
+        finding.score = finding.score.max(score);
     }
+    let mut findings: Vec<Opened> = findings.into_values().collect();
+    findings.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.at.total_cmp(&b.at)));
     findings
 }
 
@@ -211,7 +211,7 @@ fn seconds(time: &str) -> f64 {
     days * 86_400.0 + number(11, 13) * 3600.0 + number(14, 16) * 60.0 + number(17, 26)
 }
 
-/// Findings that an analyst reads before coffee.
+/// Findings that are read at once.
 const FIRST: usize = 5;
 
 #[cfg(test)]
