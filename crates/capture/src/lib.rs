@@ -23,6 +23,6 @@ pub use file::{FileKind, FileSource};
 pub use filter::{Filter, FilterError};
 pub use live::{
     Backend, Fanout, Interface, InterfaceState, KernelCounters, LiveConfig, LiveError, LiveSet,
-    LiveSource, MIN_RING_BYTES, NicCounters, Offloads, Outgoing, Promiscuous, RETIRE,
+    LiveSource, MIN_RING_BYTES, NicCounters, Offloads, Outgoing, Promiscuous, RETIRE, Run,
     TimestampSource, interface_name, interface_state, interfaces, nic_counters, offloads,
 };

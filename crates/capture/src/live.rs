@@ -10,13 +10,14 @@ mod merge;
 mod program;
 #[cfg(target_os = "linux")]
 mod ring;
+mod run;
 #[cfg(target_os = "linux")]
 mod socket;
 mod wait;
 
 use std::time::Duration;
 
-use dwell_packet::{Frame, LinkType, Timestamp};
+use dwell_packet::{LinkType, Timestamp};
 
 pub use error::LiveError;
 pub use interface::{
@@ -24,10 +25,12 @@ pub use interface::{
     nic_counters, offloads,
 };
 pub use merge::LiveSet;
+pub use run::Run;
 
 use buffered::Buffered;
 #[cfg(target_os = "linux")]
 use ring::Ring;
+use run::FrameAt;
 
 /// How long the kernel keeps a block of the ring open while packets are few: what is younger may
 /// still be under way. 20 ms measured as cheap as longer ones.
@@ -142,6 +145,8 @@ pub struct KernelCounters {
 pub struct LiveSource {
     config: LiveConfig,
     reader: Reader,
+    /// Where the frames of the run lie that is lent.
+    run: Vec<FrameAt>,
     frames: u64,
     bytes: u64,
     counters: KernelCounters,
@@ -162,7 +167,8 @@ impl LiveSource {
     /// filter that libpcap does not understand.
     pub fn open(config: LiveConfig) -> Result<Self, LiveError> {
         let reader = Reader::open(&config)?;
-        Ok(Self { config, reader, frames: 0, bytes: 0, counters: KernelCounters::default() })
+        let (run, counters) = (Vec::new(), KernelCounters::default());
+        Ok(Self { config, reader, run, frames: 0, bytes: 0, counters })
     }
 
     /// The interface's name.
@@ -203,20 +209,24 @@ impl LiveSource {
         }
     }
 
-    /// The frame whose time stamp `head` gave; numbered from 1.
-    pub fn take(&mut self) -> Option<Frame<'_>> {
-        self.frames += 1;
-        let number = self.frames;
-        let frame = match &mut self.reader {
+    /// Frames from the one whose time stamp `head` gave on, as far as they lie together: at most
+    /// `most`, none later than `until`. Numbered from 1; never waits.
+    pub fn take(&mut self, until: Timestamp, most: usize) -> Run<'_> {
+        self.run.clear();
+        match &mut self.reader {
             #[cfg(target_os = "linux")]
-            Reader::Ring(ring) => ring.take(number),
-            Reader::Buffered(buffered) => buffered.take(number),
-        };
-        match frame {
-            Some(frame) => self.bytes += u64::from(frame.wire_len),
-            None => self.frames -= 1,
+            Reader::Ring(ring) => ring.take(until, most, &mut self.run),
+            Reader::Buffered(buffered) => buffered.take(until, most, &mut self.run),
         }
-        frame
+        let first = self.frames + 1;
+        self.frames += u64::try_from(self.run.len()).unwrap_or(0);
+        self.bytes += self.run.iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>();
+        let bytes = match &self.reader {
+            #[cfg(target_os = "linux")]
+            Reader::Ring(ring) => ring.lent(),
+            Reader::Buffered(buffered) => buffered.lent(),
+        };
+        Run { bytes, frames: &self.run, link_type: self.link_type(), first }
     }
 
     /// Frames given out so far.

@@ -3,9 +3,10 @@
 
 use std::os::fd::{AsRawFd as _, RawFd};
 
-use dwell_packet::{Frame, LinkType, Processes, Timestamp};
+use dwell_packet::{LinkType, Timestamp};
 use pcap::{Active, Capture, Precision};
 
+use super::run::FrameAt;
 use super::{KernelCounters, LiveConfig, LiveError, Outgoing, Promiscuous, TimestampSource};
 
 /// Frames taken over at a time: enough to make the calls cheap, few enough to stay in the cache.
@@ -17,18 +18,9 @@ pub(super) struct Buffered {
     interface: String,
     link_type: LinkType,
     bytes: Vec<u8>,
-    waiting: Vec<Waiting>,
+    waiting: Vec<FrameAt>,
     next: usize,
     nanoseconds: bool,
-}
-
-/// A frame in the buffer.
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    ts: Timestamp,
-    start: usize,
-    end: usize,
-    wire_len: u32,
 }
 
 impl Buffered {
@@ -97,20 +89,16 @@ impl Buffered {
         Ok(self.waiting.get(self.next).map(|one| one.ts))
     }
 
-    /// The frame at the head.
-    pub(super) fn take(&mut self, number: u64) -> Option<Frame<'_>> {
-        let one = *self.waiting.get(self.next)?;
-        self.next += 1;
-        let bytes = self.bytes.get(one.start..one.end)?;
-        let (ts, wire_len) = (one.ts, one.wire_len);
-        Some(Frame {
-            ts,
-            link_type: self.link_type,
-            bytes,
-            wire_len,
-            number,
-            processes: Processes::default(),
-        })
+    /// Notes where the frames from the head on lie in the buffer.
+    pub(super) fn take(&mut self, until: Timestamp, most: usize, run: &mut Vec<FrameAt>) {
+        let rest = self.waiting.get(self.next..).unwrap_or_default();
+        run.extend(rest.iter().take(most).take_while(|frame| frame.ts <= until));
+        self.next += run.len();
+    }
+
+    /// What the frames that `take` noted lie in, until `head` is called.
+    pub(super) fn lent(&self) -> &[u8] {
+        &self.bytes
     }
 
     pub(super) fn statistics(&mut self) -> KernelCounters {
@@ -135,7 +123,7 @@ impl Buffered {
             let fraction = u64::try_from(packet.header.ts.tv_usec).unwrap_or(0);
             let nanos = if nanoseconds { fraction } else { fraction.saturating_mul(1000) };
             let ts = Timestamp::from_parts(seconds, nanos);
-            waiting.push(Waiting { ts, start, end: bytes.len(), wire_len: packet.header.len });
+            waiting.push(FrameAt { ts, start, end: bytes.len(), wire_len: packet.header.len });
         });
         match taken {
             Ok(_) | Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => Ok(()),

@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use dwell_packet::{Frame, Timestamp};
+use dwell_packet::Timestamp;
 
-use super::{LiveError, LiveSource, RETIRE, wait};
+use super::{LiveError, LiveSource, RETIRE, Run, wait};
 
 /// What a silent source may still have under way: a block that is not retired, and a little for
 /// the kernel's timer.
@@ -35,47 +35,39 @@ impl LiveSet {
         &mut self.sources
     }
 
-    /// The earliest frame and the number of its source; `None` when nothing is ready now.
+    /// The earliest frames, at most `most`, and the number of their source; `None` when nothing is
+    /// ready now. They lie together, and no other source has one before the last of them.
     ///
     /// A frame waits while another source may still hold an earlier one. `wall` is the machine's
-    /// time; with a single source it does not matter. Never waits, never allocates.
+    /// time; with a single source it does not matter. Never waits.
     ///
     /// # Errors
     /// A source that can be read no further; it may be taken up again with `reattach`.
-    pub fn next(&mut self, wall: Timestamp) -> Result<Option<(usize, Frame<'_>)>, LiveError> {
-        let mut earliest: Option<(usize, Timestamp)> = None;
-        let mut silent = false;
-        let places = self.sources.iter_mut().zip(&mut self.heads).zip(&mut self.failed);
-        for (number, ((source, head), failed)) in places.enumerate() {
-            if *failed {
-                continue;
-            }
-            if head.is_none() {
-                *head = match source.head() {
-                    Ok(head) => head,
-                    Err(error) => {
-                        *failed = true;
-                        return Err(error);
-                    }
-                };
-            }
-            match *head {
-                Some(ts) if earliest.is_none_or(|(_, first)| ts < first) => {
-                    earliest = Some((number, ts));
-                }
-                Some(_) => {}
-                None => silent = true,
-            }
-        }
-        let Some((number, ts)) = earliest else { return Ok(None) };
-        if silent && wall.saturating_since(ts) < SETTLE {
-            return Ok(None);
-        }
+    pub fn next(
+        &mut self,
+        wall: Timestamp,
+        most: usize,
+    ) -> Result<Option<(usize, Run<'_>)>, LiveError> {
+        self.look()?;
+        let Some((number, until)) = turn(&self.heads, &self.failed, wall) else { return Ok(None) };
         if let Some(head) = self.heads.get_mut(number) {
             *head = None;
         }
         let source = self.sources.get_mut(number);
-        Ok(source.and_then(LiveSource::take).map(|frame| (number, frame)))
+        Ok(source
+            .map(|source| (number, source.take(until, most)))
+            .filter(|(_, run)| !run.is_empty()))
+    }
+
+    /// Learns the head of each source.
+    fn look(&mut self) -> Result<(), LiveError> {
+        let places = self.sources.iter_mut().zip(&mut self.heads).zip(&mut self.failed);
+        for ((source, head), failed) in places {
+            if head.is_none() && !*failed {
+                *head = source.head().inspect_err(|_| *failed = true)?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether frames wait for a silent source.
@@ -109,5 +101,62 @@ impl LiveSet {
             *failed = false;
         }
         Ok(())
+    }
+}
+
+/// Whose turn it is by the sources' heads, and up to which time its frames may be taken.
+fn turn(
+    heads: &[Option<Timestamp>],
+    failed: &[bool],
+    wall: Timestamp,
+) -> Option<(usize, Timestamp)> {
+    let numbered =
+        || heads.iter().enumerate().filter_map(|(number, head)| Some((number, (*head)?)));
+    let (number, ts) = numbered().min_by_key(|(_, ts)| *ts)?;
+    let others = numbered().filter(|(other, _)| *other != number).map(|(_, ts)| ts);
+    let until = others.min().unwrap_or(Timestamp::MAX);
+    let mut open = heads.iter().zip(failed).filter(|(_, failed)| !**failed);
+    if open.any(|(head, _)| head.is_none()) {
+        let settled = wall.saturating_sub(SETTLE);
+        return (ts <= settled).then(|| (number, until.min(settled)));
+    }
+    Some((number, until))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at_ms(ms: u64) -> Timestamp {
+        Timestamp::from_nanos(ms * 1_000_000)
+    }
+
+    /// Heads in milliseconds, of sources that have not failed.
+    fn turn_of(heads: &[Option<u64>], wall_ms: u64) -> Option<(usize, Timestamp)> {
+        let heads: Vec<_> = heads.iter().map(|head| head.map(at_ms)).collect();
+        turn(&heads, &vec![false; heads.len()], at_ms(wall_ms))
+    }
+
+    #[test]
+    fn a_single_source_waits_for_nobody() {
+        assert_eq!(turn_of(&[Some(100)], 100), Some((0, Timestamp::MAX)));
+        assert_eq!(turn_of(&[None], 100), None);
+    }
+
+    #[test]
+    fn a_run_ends_where_another_source_goes_on() {
+        assert_eq!(turn_of(&[Some(100), Some(90), Some(95)], 100), Some((1, at_ms(95))));
+    }
+
+    #[test]
+    fn frames_wait_for_what_a_silent_source_may_have_under_way() {
+        assert_eq!(turn_of(&[Some(100), None], 139), None);
+        assert_eq!(turn_of(&[Some(100), None], 150), Some((0, at_ms(110))));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_source_that_failed() {
+        let heads = [Some(at_ms(100)), None];
+        assert_eq!(turn(&heads, &[false, true], at_ms(100)), Some((0, Timestamp::MAX)));
     }
 }

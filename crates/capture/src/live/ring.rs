@@ -1,4 +1,4 @@
-//! The ring between kernel and sensor: blocks of frames, handed over one by one. Lays out nothing
+//! The ring between kernel and sensor: blocks of frames, lent in runs. Lays out nothing
 //! itself: the offsets are `struct tpacket3_hdr`'s and `struct tpacket_block_desc`'s
 //! (linux/if_packet.h).
 
@@ -6,8 +6,9 @@ use std::mem::offset_of;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
-use dwell_packet::{Frame, LinkType, Processes, Timestamp};
+use dwell_packet::{LinkType, Timestamp};
 
+use super::run::{FrameAt, Run};
 use super::socket::{self, BLOCK_BYTES, Mapping, TAG_BYTES};
 use super::{KernelCounters, LiveConfig, LiveError, MIN_RING_BYTES, RETIRE, program};
 use crate::Filter;
@@ -116,21 +117,26 @@ impl Ring {
         }
     }
 
-    /// The frame at the head.
-    pub(super) fn take(&mut self, number: u64) -> Option<Frame<'_>> {
-        let cursor = self.cursor.filter(|cursor| cursor.left > 0)?;
-        let header = self.header(cursor.offset)?;
-        self.step(cursor, header);
-        Some(self.frame(cursor.offset, header, number))
+    /// Notes where the frames from the head on lie in the block that is read.
+    pub(super) fn take(&mut self, until: Timestamp, most: usize, run: &mut Vec<FrameAt>) {
+        while run.len() < most
+            && let Some(cursor) = self.cursor.filter(|cursor| cursor.left > 0)
+            && let Some(header) = self.whole_header(cursor.offset)
+        {
+            let passes = self.passes(cursor.offset, header);
+            if passes && header.ts > until {
+                return;
+            }
+            if passes {
+                run.push(at(cursor.offset, header));
+            }
+            self.step(cursor, header);
+        }
     }
 
-    fn frame(&self, offset: usize, header: Header, number: u64) -> Frame<'_> {
-        let start = offset.saturating_add(header.mac);
-        let end = start.saturating_add(header.captured);
-        let bytes = self.bytes().get(start..end).unwrap_or_default();
-        let (ts, link_type, wire_len) = (header.ts, self.link_type, header.wire_len);
-        let processes = Processes::default();
-        Frame { ts, link_type, bytes, wire_len, number, processes }
+    /// What the frames that `take` noted lie in, until `head` is called.
+    pub(super) fn lent(&self) -> &[u8] {
+        if self.cursor.is_some() { self.bytes() } else { &[] }
     }
 
     /// Goes on to the next frame of the block.
@@ -142,7 +148,9 @@ impl Ring {
     /// Whether a filter that the kernel could not apply lets the frame through.
     fn passes(&mut self, offset: usize, header: Header) -> bool {
         let Some(mut filter) = self.filter.take() else { return true };
-        let passes = filter.matches(&self.frame(offset, header, 0)).unwrap_or(true);
+        let frames = [at(offset, header)];
+        let run = Run { bytes: self.bytes(), frames: &frames, link_type: self.link_type, first: 0 };
+        let passes = run.frames().all(|frame| filter.matches(&frame).unwrap_or(true));
         self.filter = Some(filter);
         passes
     }
@@ -266,6 +274,13 @@ impl Ring {
         let found = self.bytes().get(at..).and_then(|rest| rest.first_chunk());
         found.map_or(0, |bytes| u16::from_ne_bytes(*bytes))
     }
+}
+
+/// A frame's place in its block.
+const fn at(offset: usize, header: Header) -> FrameAt {
+    let start = offset.saturating_add(header.mac);
+    let end = start.saturating_add(header.captured);
+    FrameAt { ts: header.ts, start, end, wire_len: header.wire_len }
 }
 
 impl std::fmt::Debug for Ring {

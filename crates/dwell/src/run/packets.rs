@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, TrySendError};
-use dwell_capture::{LiveSet, RETIRE};
+use dwell_capture::{LiveSet, RETIRE, Run};
 use dwell_detect::Saved;
 use dwell_engine::{Engine, Record, StatsRecord};
 use dwell_output::{CaptureFigures, EngineFigures, RecordTally};
@@ -19,7 +19,10 @@ use crate::config::Config;
 use crate::paced::{Gave, Paced};
 
 /// Frames between two looks at the clock.
-const LOOK_EVERY: u32 = 1024;
+const LOOK_EVERY: usize = 1024;
+
+/// So many frames of a run are taken in as a chunk; fewer cost less one by one.
+const WORTH_A_CHUNK: usize = 16;
 
 /// The longest wait for frames: what timers, metrics and the end of the sensor wait at most.
 const WAIT: Duration = Duration::from_millis(50);
@@ -79,6 +82,17 @@ struct Interface {
     oversized: u64,
     /// The longest frame that its MTU allows; 0 while that is not known.
     longest: u32,
+}
+
+impl Interface {
+    /// Takes note of frames that came.
+    fn see(&mut self, run: Run<'_>) {
+        for frame in run.frames() {
+            self.last = Some(frame.ts);
+            let long = frame.wire_len > self.longest && self.longest > 0;
+            self.oversized += u64::from(long);
+        }
+    }
 }
 
 impl Packets {
@@ -183,10 +197,11 @@ impl Packets {
         self.finish();
     }
 
-    /// Takes up to [`LOOK_EVERY`] frames; gives whether there were so many.
+    /// Takes up to [`LOOK_EVERY`] frames; gives whether there may be more.
     fn take_frames(&mut self, now: Timestamp) -> bool {
-        for _ in 0..LOOK_EVERY {
-            let (source, frame) = match self.set.next(now) {
+        let mut left = LOOK_EVERY;
+        while left > 0 {
+            let (source, run) = match self.set.next(now, left) {
                 Ok(Some(found)) => found,
                 Ok(None) => return false,
                 Err(error) => {
@@ -195,15 +210,18 @@ impl Packets {
                     return false;
                 }
             };
+            left -= run.len();
             let number = self.interface_of.get(source).copied().unwrap_or(0);
             if let Some(interface) = self.interfaces.get_mut(number) {
-                interface.last = Some(frame.ts);
-                let long = frame.wire_len > interface.longest && interface.longest > 0;
-                interface.oversized += u64::from(long);
+                interface.see(run);
             }
-            self.engine.handle(frame);
+            if run.len() < WORTH_A_CHUNK {
+                run.frames().for_each(|frame| self.engine.handle(frame));
+            } else {
+                self.engine.handle_chunk(run.frames(), run.bytes());
+            }
             if let Some(recorder) = &mut self.recorder {
-                recorder.keep(frame);
+                run.frames().for_each(|frame| recorder.keep(frame));
             }
         }
         true
