@@ -49,6 +49,8 @@ pub struct Visibility {
     pub no_telemetry: bool,
     /// The host's address shows several operating systems: a NAT or a proxy.
     pub several_systems: bool,
+    /// The kernel or the network card dropped packets meanwhile, of whatever flow.
+    pub capture_loss: bool,
 }
 
 impl Visibility {
@@ -66,6 +68,7 @@ impl Visibility {
             shared_fingerprint: self.shared_fingerprint || other.shared_fingerprint,
             no_telemetry: self.no_telemetry || other.no_telemetry,
             several_systems: self.several_systems || other.several_systems,
+            capture_loss: self.capture_loss || other.capture_loss,
         }
     }
 
@@ -82,6 +85,7 @@ impl Visibility {
             self.shared_fingerprint,
             self.no_telemetry,
             self.several_systems,
+            self.capture_loss,
         ];
         all.into_iter().rev().fold(0, |bits, holds| (bits << 1) | u16::from(holds))
     }
@@ -100,6 +104,7 @@ impl Visibility {
             shared_fingerprint: has(7),
             no_telemetry: has(8),
             several_systems: has(9),
+            capture_loss: has(10),
         }
     }
 
@@ -116,6 +121,7 @@ impl Visibility {
             (self.shared_fingerprint, "shared_fingerprint"),
             (self.no_telemetry, "no_telemetry"),
             (self.several_systems, "several_systems"),
+            (self.capture_loss, "capture_loss"),
         ]
         .into_iter()
         .filter_map(|(holds, name)| holds.then_some(name))
@@ -179,7 +185,7 @@ mod tests {
 
     #[test]
     fn limits_survive_as_bits() {
-        for bits in 0..1024 {
+        for bits in 0..2048 {
             assert_eq!(Visibility::from_bits(bits).bits(), bits);
         }
     }

@@ -5,6 +5,7 @@
 
 mod console;
 mod evidence;
+mod oddities;
 mod outputs;
 mod packets;
 pub(crate) mod privileges;

@@ -13,7 +13,8 @@ use dwell_attribution::{
     Policy, Recall, SharedHosts, Subject, claimed_system, printable,
 };
 use dwell_detect::{
-    Burst as SessionBurst, DetectConfig, DetectEvent, Detector, FlowFacts, NameLookup, Saved, Side,
+    Burst as SessionBurst, DetectConfig, DetectEvent, Detector, FlowFacts, NameLookup, Saved,
+    SessionSummary, Side,
 };
 use dwell_flow::{Burst, CommunityId, EndReason};
 use dwell_packet::{Direction, FiveTuple, MacAddress, Neighbour, Timestamp, Transport};
@@ -565,11 +566,16 @@ impl Analytics {
     fn collect_verdicts(&mut self, now: Timestamp) {
         for event in self.verdicts.drain(..) {
             let record = match event {
-                DetectEvent::Finding(finding) => Record::Finding(finding),
-                DetectEvent::SessionUpdated(summary) => {
+                DetectEvent::Finding(mut finding) => {
+                    mark(&self.losses, &mut finding.session);
+                    Record::Finding(finding)
+                }
+                DetectEvent::SessionUpdated(mut summary) => {
+                    mark(&self.losses, &mut summary);
                     Record::Session(Box::new(self.sessions.record(now, summary, None)))
                 }
-                DetectEvent::SessionEnded(summary, end) => {
+                DetectEvent::SessionEnded(mut summary, end) => {
+                    mark(&self.losses, &mut summary);
                     Record::Session(Box::new(self.sessions.record(now, summary, Some(end))))
                 }
                 _ => continue,
@@ -577,6 +583,11 @@ impl Analytics {
             self.records.push(record);
         }
     }
+}
+
+/// Says of a session that packets were dropped while it was open.
+fn mark(losses: &LossLog, session: &mut SessionSummary) {
+    session.visibility.capture_loss |= losses.since(session.first).dropped_packets > 0;
 }
 
 /// Whether a flow's originator is the site's host: unless only the responder is local.

@@ -135,6 +135,7 @@ impl FlowRecord {
             midstream: quality.midstream,
             one_sided: quality.one_sided,
             gaps: quality.gap_bytes > 0,
+            capture_loss: self.losses.dropped_packets > 0,
             ..Visibility::default()
         })
     }

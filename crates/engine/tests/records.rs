@@ -123,3 +123,38 @@ fn session_records_are_numbered_add_up_and_name_a_flow_of_theirs() {
         assert_eq!(latest.host.id, last.summary.host.id);
     }
 }
+
+#[test]
+fn what_was_open_while_packets_were_dropped_says_so() {
+    let capture = Office::new(DEMO_SEED).capture;
+    let half = capture.sensed().count() / 2;
+    let mut engine = Engine::new(EngineConfig::default());
+    for frame in capture.sensed().take(half) {
+        engine.handle(frame);
+    }
+    let lost_at = engine.now();
+    engine.note_drops(7);
+    engine.take_records();
+    for frame in capture.sensed().skip(half) {
+        engine.handle(frame);
+    }
+    engine.finish();
+    let mut marked = [0; 3];
+    for record in engine.take_records() {
+        let (kind, first, visibility) = match &record {
+            Record::Flow(flow) => {
+                let dropped = if flow.snapshot.first < lost_at { 7 } else { 0 };
+                assert_eq!(flow.losses.dropped_packets, dropped);
+                (0, flow.snapshot.first, flow.visibility())
+            }
+            Record::Session(session) => (1, session.summary.first, session.summary.visibility),
+            Record::Finding(finding) => (2, finding.session.first, finding.session.visibility),
+            _ => continue,
+        };
+        assert_eq!(visibility.capture_loss, first < lost_at, "{record:?}");
+        if let Some(count) = marked.get_mut(kind) {
+            *count += u32::from(visibility.capture_loss);
+        }
+    }
+    assert!(marked.iter().all(|count| *count > 0), "flows, sessions, findings: {marked:?}");
+}

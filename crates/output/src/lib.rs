@@ -19,7 +19,8 @@ pub use eve::{EveContext, EveLines, SCHEMA_VERSION, append_record, write_record}
 pub use fingerprint::{FingerprintRow, transport};
 pub use metrics::{
     BuildInfo, CaptureFigures, EngineFigures, EvidenceFigures, InterfaceChange,
-    METRICS_CONTENT_TYPE, Metrics, RecordTally, SinkDrop, SinkError, SinkMetrics, StateMetrics,
+    METRICS_CONTENT_TYPE, Metrics, RecordTally, SinkDrop, SinkError, SinkFigures, SinkMetrics,
+    StateMetrics,
 };
 pub use sink::{
     Again, Clock, Complain, Compress, Failure, FileConfig, FileSink, Format, IpfixConfig,

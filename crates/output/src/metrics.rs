@@ -20,7 +20,7 @@ pub use capture::{CaptureFigures, InterfaceChange};
 pub use engine::EngineFigures;
 pub use evidence::EvidenceFigures;
 pub use records::RecordTally;
-pub use sinks::{SinkDrop, SinkError, SinkMetrics};
+pub use sinks::{SinkDrop, SinkError, SinkFigures, SinkMetrics};
 pub use state::StateMetrics;
 
 use family::Family;

@@ -46,6 +46,7 @@ pub(crate) fn visibility(names: &str) -> Visibility {
         shared_fingerprint: has("shared_fingerprint"),
         no_telemetry: has("no_telemetry"),
         several_systems: has("several_systems"),
+        capture_loss: has("capture_loss"),
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use dwell_engine::Record;
 use dwell_output::{
-    EveContext, FileSink, Format, IpfixSink, Item, Metrics, RunningSink, Sink, StreamSink,
-    SyslogSink, WebhookSink, kind_of,
+    EveContext, FileSink, Format, IpfixSink, Item, Metrics, RunningSink, Sink, SinkFigures,
+    StreamSink, SyslogSink, WebhookSink, kind_of,
 };
 
 use super::state::Form;
@@ -142,6 +142,11 @@ impl Router {
     /// Asks every sink to open its files again.
     pub(super) fn reopen(&self) {
         self.lock().iter().for_each(|route| route.sink.reopen());
+    }
+
+    /// What became of the records of each sink so far.
+    pub(super) fn figures(&self) -> Vec<SinkFigures> {
+        self.lock().iter().map(|route| route.sink.figures()).collect()
     }
 
     /// Publishes how full the queues are.

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::{SendTimeoutError, Sender};
 use dwell_capture::{LiveSet, RETIRE, Run};
 use dwell_detect::Saved;
 use dwell_engine::{Engine, Record, StatsRecord};
@@ -43,7 +43,16 @@ pub(super) enum Message {
     /// Records in their order.
     Records(Vec<Record>),
     /// Counters, when they are due.
-    Stats(Box<StatsRecord>, Vec<CaptureFigures>),
+    Stats(Box<Counted>),
+}
+
+/// What the packet thread counted.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) stats: StatsRecord,
+    pub(super) capture: Vec<CaptureFigures>,
+    /// Records that reached no sink.
+    pub(super) unqueued: u64,
 }
 
 /// The packet thread's belongings.
@@ -64,7 +73,8 @@ pub(super) struct Packets {
     interface_of: Vec<usize>,
     kept: Vec<Record>,
     tally: RecordTally,
-    unqueued: u64,
+    /// Records that reached no sink: all, and those that were not published yet.
+    unqueued: (u64, u64),
     /// Dropped packets that the engine knows of.
     drops_noted: u64,
     flow_capacity: u64,
@@ -80,6 +90,8 @@ struct Interface {
     name: String,
     last: Option<Timestamp>,
     oversized: u64,
+    /// Frames that the adapter dropped, as the watch last said.
+    adapter_drops: u64,
     /// The longest frame that its MTU allows; 0 while that is not known.
     longest: u32,
 }
@@ -124,7 +136,7 @@ impl Packets {
             paced: None,
             kept: Vec::new(),
             tally: RecordTally::default(),
-            unqueued: 0,
+            unqueued: (0, 0),
             drops_noted: 0,
             flow_capacity: u64::try_from(config.flow.max_flows).unwrap_or(u64::MAX),
             stats_due: clock::wall().saturating_add(stats_every),
@@ -185,7 +197,7 @@ impl Packets {
                     self.complain(source, &error.to_string());
                 }
             }
-            self.hand_over();
+            self.hand_over(Duration::ZERO);
             if let Some(state) = &mut self.state {
                 state.take_if_due(&mut self.engine);
             }
@@ -259,6 +271,12 @@ impl Packets {
                 interface.longest = longest;
             }
         }
+        for (name, drops) in orders.adapter_drops {
+            let known = self.interfaces.iter_mut().find(|known| known.name == name);
+            if let Some(interface) = known {
+                interface.adapter_drops = drops;
+            }
+        }
         if let Some(new) = orders.reconfigure {
             self.engine.reconfigure(new.rules, new.policy, new.detect);
         }
@@ -271,9 +289,9 @@ impl Packets {
         self.shared.publish(|published| published.errors.push(text));
     }
 
-    /// Hands records over without waiting. While there is no room, findings are kept and other
-    /// records are counted as dropped.
-    fn hand_over(&mut self) {
+    /// Hands records over, and waits for room no longer than `limit`. While there is none, findings
+    /// are kept and other records are counted as dropped.
+    fn hand_over(&mut self, limit: Duration) {
         let new = self.engine.take_records();
         for record in &new {
             self.tally.take(record);
@@ -288,14 +306,16 @@ impl Packets {
             let _ = self.records.send(Message::Records(records));
             return;
         }
-        match self.records.try_send(Message::Records(records)) {
+        match self.records.send_timeout(Message::Records(records), limit) {
             Ok(()) => {}
-            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
+            Err(SendTimeoutError::Timeout(message) | SendTimeoutError::Disconnected(message)) => {
                 let Message::Records(records) = message else { return };
                 let before = records.len();
                 let findings = records.into_iter().filter(|r| matches!(r, Record::Finding(_)));
                 self.kept = findings.take(MAX_KEPT).collect();
-                self.unqueued += u64::try_from(before - self.kept.len()).unwrap_or(0);
+                let lost = u64::try_from(before - self.kept.len()).unwrap_or(0);
+                self.unqueued.0 += lost;
+                self.unqueued.1 += lost;
             }
         }
     }
@@ -315,10 +335,11 @@ impl Packets {
         self.drops_noted = self.drops_noted.max(dropped);
         if now >= self.stats_due {
             self.stats_due = now.saturating_add(self.stats_every);
-            let mut record = stats.clone();
-            record.ts = record.ts.max(now.saturating_sub(BEHIND));
+            let mut stats = stats.clone();
+            stats.ts = stats.ts.max(now.saturating_sub(BEHIND));
+            let counted = Counted { stats, capture: capture.clone(), unqueued: self.unqueued.0 };
             // A full channel has its own counter; the next minute brings the sums again.
-            let _ = self.records.try_send(Message::Stats(Box::new(record), capture.clone()));
+            let _ = self.records.try_send(Message::Stats(Box::new(counted)));
         }
         let lag = now.saturating_since(stats.ts);
         let seen = stats.ts > Timestamp::ZERO;
@@ -332,7 +353,7 @@ impl Packets {
             stats,
         };
         let figures = Box::new(Figures { engine, capture });
-        let (tally, unqueued) = (&mut self.tally, &mut self.unqueued);
+        let (tally, unqueued) = (&mut self.tally, &mut self.unqueued.1);
         self.shared.publish(|published| {
             published.figures = Some(figures);
             published.tally.add(std::mem::take(tally));
@@ -347,6 +368,7 @@ impl Packets {
             .map(|interface| CaptureFigures {
                 interface: interface.name.clone(),
                 oversized: interface.oversized,
+                nic_dropped: interface.adapter_drops,
                 last: interface.last,
                 ..CaptureFigures::default()
             })
@@ -373,19 +395,22 @@ impl Packets {
         {}
         // Before and after flows end: the next start shall know them again.
         for end in [false, true] {
+            // Some at a time: records of a million open flows are written while others are made.
+            while end && self.engine.finish_some() {
+                self.hand_over(LAST_RECORDS);
+            }
             if end {
-                self.engine.finish();
-                self.hand_over();
+                self.hand_over(LAST_RECORDS);
             }
             if let Some(state) = &mut self.state {
                 state.take_last(&mut self.engine);
             }
         }
         self.published = self.published.checked_sub(PUBLISH).unwrap_or(self.published);
-        let stats = Box::new(self.engine.stats());
-        let capture = self.capture_figures();
+        let (stats, capture) = (self.engine.stats(), self.capture_figures());
         self.publish_if_due(end);
-        let mut last = vec![Message::Stats(stats, capture)];
+        let counted = Counted { stats, capture, unqueued: self.unqueued.0 };
+        let mut last = vec![Message::Stats(Box::new(counted))];
         if !self.kept.is_empty() {
             last.insert(0, Message::Records(std::mem::take(&mut self.kept)));
         }

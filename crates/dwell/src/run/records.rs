@@ -9,7 +9,7 @@ use dwell_output::{EveContext, Format, encode};
 
 use super::evidence::Witness;
 use super::outputs::Router;
-use super::packets::Message;
+use super::packets::{Counted, Message};
 use super::state::Tellings;
 
 /// The thread's belongings.
@@ -77,9 +77,12 @@ impl Records {
                         self.send(&record);
                     }
                 }
-                Message::Stats(stats, capture) => {
+                Message::Stats(counted) => {
+                    let Counted { stats, capture, unqueued } = *counted;
                     self.context.capture = capture;
-                    self.send(&Record::Stats(stats));
+                    self.context.unqueued = unqueued;
+                    self.context.sinks = self.router.figures();
+                    self.send(&Record::Stats(Box::new(stats)));
                 }
             }
         }

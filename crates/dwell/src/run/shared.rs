@@ -29,6 +29,8 @@ pub(super) struct Orders {
     pub(super) reattach: Vec<String>,
     /// Longest frames that interfaces may have, by name.
     pub(super) limits: Vec<(String, u32)>,
+    /// Frames that adapters dropped since the start, by the interface's name.
+    pub(super) adapter_drops: Vec<(String, u64)>,
     /// Rules, policy and settings to go on with.
     pub(super) reconfigure: Option<Box<Reconfiguration>>,
 }

@@ -141,6 +141,9 @@ impl Supervisor {
         self.metrics.note_unqueued(unqueued);
         if let Some(mut figures) = figures {
             watch.complete(&mut figures.capture);
+            let stats = &figures.engine.stats;
+            let packets = stats.decode.tcp_segments + stats.decode.udp_datagrams;
+            watch.note_copies(packets, stats.duplicates);
             self.metrics.set_capture(&figures.capture);
             self.metrics.set_engine(&figures.engine);
             let ready = self.config.capture.is_empty() || figures.capture.iter().any(|of| of.up);

@@ -6,11 +6,9 @@ use std::time::Duration;
 use dwell_capture::{InterfaceState, NicCounters, interface_name, interface_state, nic_counters};
 use dwell_output::{CaptureFigures, InterfaceChange, Metrics};
 
+use super::oddities::{Hush, LONG, Share, Silence};
 use super::shared::Shared;
 use crate::log;
-
-/// How long an interface that is up may be silent before that is worth a line.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// Ethernet header with four VLAN tags, and a check sequence that some mirrors deliver.
 const HEADER_ALLOWANCE: u32 = 14 + 16 + 4;
@@ -20,12 +18,18 @@ const HEADER_ALLOWANCE: u32 = 14 + 16 + 4;
 const ONE_SIDED_SAMPLE: u64 = 200;
 const ONE_SIDED_SHARE: f64 = 0.2;
 
+/// Packets after which copies are looked at, and the share of them that is worth a line: a mirror of
+/// both a port's directions twice over gives half.
+const COPIES_SAMPLE: u64 = 10_000;
+const COPIES_SHARE: f64 = 0.05;
+
 /// What is known of the interfaces.
 pub(super) struct Watch {
     interfaces: Vec<Watched>,
-    ended: u64,
-    one_sided: u64,
-    told_one_sided: bool,
+    one_sided: Share,
+    copies: Share,
+    /// Packets and copies that were noted.
+    noted: (u64, u64),
 }
 
 struct Watched {
@@ -39,16 +43,20 @@ struct Watched {
     nic: Option<NicCounters>,
     lost: u64,
     frames: u64,
-    silent: Duration,
+    silence: Silence,
     oversized: u64,
-    told_silent: bool,
     told_oversized: bool,
 }
 
 impl Watch {
     pub(super) fn new<'a>(names: impl Iterator<Item = &'a str>, shared: &Shared) -> Self {
         let interfaces: Vec<Watched> = names.map(|name| Watched::new(name, shared)).collect();
-        Self { interfaces, ended: 0, one_sided: 0, told_one_sided: false }
+        Self {
+            interfaces,
+            one_sided: Share::new(ONE_SIDED_SAMPLE, ONE_SIDED_SHARE),
+            copies: Share::new(COPIES_SAMPLE, COPIES_SHARE),
+            noted: (0, 0),
+        }
     }
 
     /// Looks once; call it once a second.
@@ -70,22 +78,25 @@ impl Watch {
 
     /// Takes note of flows that ended, and of those of them with traffic one way only.
     pub(super) fn note_ended(&mut self, ended: u64, one_sided: u64) {
-        self.ended += ended;
-        self.one_sided += one_sided;
-        if self.ended < ONE_SIDED_SAMPLE {
-            return;
-        }
-        let share = self.one_sided as f64 / self.ended as f64;
-        let odd = share > ONE_SIDED_SHARE;
-        if odd && !self.told_one_sided {
+        if let Some((of, share)) = self.one_sided.note(ended, one_sided) {
             log::warning(&format!(
-                "{:.0} % of the last {} flows have traffic one way only: does the mirror carry both directions?",
+                "{:.0} % of the last {of} flows have traffic one way only: does the mirror carry both directions?",
                 share * 100.0,
-                self.ended,
             ));
         }
-        self.told_one_sided = odd;
-        (self.ended, self.one_sided) = (0, 0);
+    }
+
+    /// Takes note of how many packets there were so far, and how many of them were copies.
+    pub(super) fn note_copies(&mut self, packets: u64, copies: u64) {
+        let (packets_before, copies_before) = std::mem::replace(&mut self.noted, (packets, copies));
+        let packets = packets.saturating_sub(packets_before);
+        let copies = copies.saturating_sub(copies_before);
+        if let Some((of, share)) = self.copies.note(packets, copies) {
+            log::warning(&format!(
+                "{:.0} % of the last {of} packets came twice: does the mirror take each at two places?",
+                share * 100.0,
+            ));
+        }
     }
 }
 
@@ -101,9 +112,8 @@ impl Watched {
             nic: nic_counters(name),
             lost: 0,
             frames: 0,
-            silent: Duration::ZERO,
+            silence: Silence::default(),
             oversized: 0,
-            told_silent: false,
             told_oversized: false,
         };
         if !new.up {
@@ -145,7 +155,7 @@ impl Watched {
             }
             self.set_mtu(mtu, shared);
         }
-        self.count_losses();
+        self.count_losses(shared);
     }
 
     /// The interface is not where it was: it has another name, it is gone, or one of its name is
@@ -188,31 +198,30 @@ impl Watched {
     }
 
     /// Adds up what the adapter lost since the last look; a driver that starts anew counts from 0.
-    fn count_losses(&mut self) {
+    /// The packet thread is told: flows that are open now may lack packets.
+    fn count_losses(&mut self, shared: &Shared) {
         let Some(now) = nic_counters(&self.now_called) else { return };
-        if let Some(before) = self.nic {
-            self.lost += now.dropped.saturating_sub(before.dropped);
-        }
+        let lost = self.nic.map_or(0, |before| now.dropped.saturating_sub(before.dropped));
         self.nic = Some(now);
+        if lost > 0 {
+            self.lost += lost;
+            let drops = (self.name.clone(), self.lost);
+            shared.order(|orders| orders.adapter_drops.push(drops));
+        }
     }
 
     fn complete(&mut self, figures: &mut CaptureFigures) {
         figures.up = self.up;
-        figures.nic_dropped += self.lost;
         let moved = figures.frames != self.frames;
         self.frames = figures.frames;
-        self.silent = if moved || !self.up { Duration::ZERO } else { self.silent + LOOK };
-        if moved && self.told_silent {
-            self.told_silent = false;
-            log::notice(&format!("{}: frames come again", self.name));
-        }
-        if self.silent >= SILENCE && !self.told_silent {
-            self.told_silent = true;
-            log::warning(&format!(
+        match self.silence.note(LOOK, moved, self.up) {
+            Some(Hush::Long) => log::warning(&format!(
                 "{}: no frame for {} s: is the mirror configured?",
                 self.name,
-                SILENCE.as_secs(),
-            ));
+                LONG.as_secs(),
+            )),
+            Some(Hush::Over) => log::notice(&format!("{}: frames come again", self.name)),
+            None => {}
         }
         if figures.oversized > self.oversized && !self.told_oversized {
             self.told_oversized = true;

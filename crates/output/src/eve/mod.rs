@@ -16,8 +16,8 @@ use dwell_engine::Record;
 use dwell_packet::Timestamp;
 use serde::Serialize;
 
-use crate::CaptureFigures;
 use crate::json;
+use crate::{CaptureFigures, SinkFigures};
 
 use common::Known;
 pub use lines::EveLines;
@@ -45,6 +45,10 @@ pub struct EveContext {
     pub flow_base: u64,
     /// What the interfaces gave and lost, for `stats` lines of a live sensor.
     pub capture: Vec<CaptureFigures>,
+    /// What became of records at the sinks, for the same lines.
+    pub sinks: Vec<SinkFigures>,
+    /// Records that reached no sink since the sensor started, because the packet thread never waits.
+    pub unqueued: u64,
     /// Where the evidence of findings is kept, if it is.
     pub evidence: Option<std::path::PathBuf>,
 }

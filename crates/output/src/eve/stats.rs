@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::common::Envelope;
 use super::{EveContext, SCHEMA_VERSION};
-use crate::CaptureFigures;
+use crate::{CaptureFigures, SinkFigures};
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
@@ -26,7 +26,24 @@ struct Stats<'a> {
     flow: Flow,
     inspect: Inspect,
     telemetry: Telemetry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Output<'a>>,
     clock_steps: u64,
+}
+
+/// What became of records.
+#[derive(Debug, Serialize)]
+struct Output<'a> {
+    unqueued: u64,
+    sinks: BTreeMap<&'a str, Sink>,
+}
+
+#[derive(Debug, Serialize)]
+struct Sink {
+    written: u64,
+    dropped: u64,
+    errors: u64,
+    queued: u64,
 }
 
 /// What hosts told of their processes.
@@ -102,6 +119,18 @@ fn capture(figures: &CaptureFigures) -> (&str, Capture) {
     (&figures.interface, of)
 }
 
+fn output(context: &EveContext) -> Option<Output<'_>> {
+    let sink = |figures: &SinkFigures| Sink {
+        written: figures.written,
+        dropped: figures.dropped,
+        errors: figures.errors,
+        queued: figures.queued,
+    };
+    let sinks: BTreeMap<&str, Sink> =
+        context.sinks.iter().map(|figures| (figures.name.as_str(), sink(figures))).collect();
+    (!sinks.is_empty()).then_some(Output { unqueued: context.unqueued, sinks })
+}
+
 /// The line of the engine's counters.
 pub(crate) fn line<'a>(context: &'a EveContext, record: &StatsRecord) -> Line<'a> {
     let decode = &record.decode;
@@ -142,6 +171,7 @@ pub(crate) fn line<'a>(context: &'a EveContext, record: &StatsRecord) -> Line<'a
                 reassembly_conflicting_bytes: shards.reassembly.conflicting_bytes,
             },
             telemetry: telemetry(record.telemetry),
+            output: output(context),
             clock_steps: record.clock_steps,
         },
     }

@@ -1,3 +1,4 @@
+use crate::SinkFigures;
 use dwell_engine::{Engine, EngineConfig, Record};
 use dwell_packet::{Frame, LinkType, Processes};
 use dwell_testkit::traffic::{Mix, Traffic};
@@ -32,6 +33,27 @@ fn records(mix: Mix, seed: u64, frames: usize) -> Vec<Record> {
     let mut records = engine.take_records();
     records.push(Record::Stats(Box::new(engine.stats())));
     records
+}
+
+#[test]
+fn a_stats_line_says_what_became_of_records_at_each_output() {
+    let record = records(Mix::Internet, 1, 100).pop().unwrap();
+    let figures = |name: &str, written| SinkFigures {
+        name: name.to_owned(),
+        written,
+        dropped: 2,
+        errors: 3,
+        queued: 4,
+    };
+    let sinks = vec![figures("eve", 10), figures("siem", 0)];
+    let context = EveContext { sinks, unqueued: 5, ..context() };
+    let mut line = Vec::new();
+    append_record(&mut line, &context, &record).unwrap();
+    let line: Value = serde_json::from_slice(&line).unwrap();
+    let sink =
+        |written| serde_json::json!({"written": written, "dropped": 2, "errors": 3, "queued": 4});
+    let expected = serde_json::json!({"unqueued": 5, "sinks": {"eve": sink(10), "siem": sink(0)}});
+    assert_eq!(line["stats"]["output"], expected);
 }
 
 /// With the members of `+name` in the object around it, as our own serializer writes them.

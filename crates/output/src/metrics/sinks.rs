@@ -77,7 +77,34 @@ pub struct SinkMetrics {
     queued: IntGauge,
 }
 
+/// What became of a sink's records since the sensor started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SinkFigures {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Records written.
+    pub written: u64,
+    /// Records dropped, for whatever reason.
+    pub dropped: u64,
+    /// Attempts to write that failed; each is followed by another.
+    pub errors: u64,
+    /// Records that wait.
+    pub queued: u64,
+}
+
 impl SinkMetrics {
+    /// All of it, while `queued` records wait.
+    #[must_use]
+    pub fn figures(&self, queued: usize) -> SinkFigures {
+        SinkFigures {
+            name: self.name.clone(),
+            written: KINDS.into_iter().map(|kind| self.written_so_far(kind)).sum(),
+            dropped: self.dropped_so_far(),
+            errors: SinkError::ALL.into_iter().map(|error| self.failed_so_far(error)).sum(),
+            queued: u64::try_from(queued).unwrap_or(u64::MAX),
+        }
+    }
+
     /// Takes note of a record that was written.
     pub fn written(&self, kind: &str) {
         self.records.with_label_values(&[&self.name, kind]).inc();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::queue::Next;
 use super::{Again, Failure, Item, Queue, Sink};
-use crate::{SinkDrop, SinkMetrics};
+use crate::{SinkDrop, SinkFigures, SinkMetrics};
 
 /// Bounds of a sink's queue and patience.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,12 @@ impl RunningSink {
     /// Publishes how many records wait.
     pub fn publish(&self) {
         self.metrics.queued(self.queue.len());
+    }
+
+    /// What became of its records so far.
+    #[must_use]
+    pub fn figures(&self) -> SinkFigures {
+        self.metrics.figures(self.queue.len())
     }
 
     /// Lets nothing more in; the thread writes what waits, and tries nothing twice from here on.
