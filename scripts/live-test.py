@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Tests the live sensor on a veth pair in a network namespace of its own.
 
-Usage: live-test.py DWELL-BINARY [--rate]
+Usage: live-test.py DWELL-BINARY
 
 Needs root, iproute2, tcpreplay and tcpdump; where one is missing it says so, loudly, and passes.
 What is sent stays in the namespace.
@@ -18,120 +18,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PCAPS = os.path.join(ROOT, "pcaps")
-INSIDE = "DWELL_LIVE_TEST_INSIDE"
-TOOLS = ["ip", "tcpreplay", "tcpdump", "unshare", "gunzip"]
-HTTP = "127.0.0.1:10146"
+sys.dont_write_bytecode = True
+from sensor import (HTTP, PCAPS, STARTED, Sensor, configured, flows, hellos, in_namespace, make_link, metrics, records,
+                     replayed, run, start)
 
-
-def skipped(reason):
-    print(f"live: SKIPPED: {reason.upper()}: THE LIVE SENSOR WAS NOT TESTED")
-    sys.exit(0)
-
-
-def run(*command, **options):
-    return subprocess.run(command, check=True, capture_output=True, text=True, **options)
-
-
-STARTED = []
-
-
-def start(command, **options):
-    """Starts a process that does not outlive this script."""
-    process = subprocess.Popen(command, **options)
-    STARTED.append(process)
-    return process
-
-
-def get(path):
-    with urllib.request.urlopen(f"http://{HTTP}{path}", timeout=5) as answer:
-        return answer.read().decode()
-
-
-def metrics():
-    found = {}
-    for line in get("/metrics").splitlines():
-        if not line.startswith("#"):
-            series, value = line.rsplit(" ", 1)
-            found[series] = float(value)
-    return found
-
-
-def records(path):
-    with open(path, encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
-
-
-class Sensor:
-    """dwell run on cap0, with its records in a file."""
-
-    def __init__(self, binary, folder, *arguments):
-        self.output = os.path.join(folder, "eve.json")
-        if os.path.exists(self.output):
-            os.remove(self.output)
-        self.errors = open(os.path.join(folder, "errors"), "w+", encoding="utf-8")
-        command = [binary, "run", "-i", "cap0", "--output", self.output, "--http", HTTP]
-        self.process = start([*command, *arguments], stderr=self.errors)
-        self.wait_until(self.is_ready, "ready")
-
-    def is_ready(self):
-        try:
-            return get("/-/ready") == "ready\n"
-        except OSError:
-            return False
-
-    def wait_until(self, condition, what):
-        for _ in range(200):
-            if condition():
-                return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise AssertionError(f"not {what}: {self.log()}")
-
-    def wait_for_packets(self, count):
-        series = 'dwell_capture_packets_total{interface="cap0"}'
-        self.wait_until(lambda: metrics()[series] >= count, f"{count} packets taken in")
-
-    def stop(self):
-        begun = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=10)
-        seconds = time.monotonic() - begun
-        assert code == 0, f"exit code {code}: {self.log()}"
-        return seconds
-
-    def log(self):
-        self.errors.flush()
-        with open(self.errors.name, encoding="utf-8") as text:
-            return text.read()
-
-
-def flow_key(record):
-    flow = record["flow"]
-    sums = ("pkts_toserver", "pkts_toclient", "bytes_toserver", "bytes_toclient")
-    return (record["community_id"], *(flow[name] for name in sums))
-
-
-def flows(lines):
-    """The five-tuples and sums of all flows, over their parts."""
-    ended = [line for line in lines if line["event_type"] == "flow" and line["dwell"]["record"] == "end"]
-    return collections.Counter(flow_key(line) for line in ended)
-
-
-def hellos(lines):
-    found = collections.Counter()
-    for line in lines:
-        kind = line["event_type"]
-        if kind in ("tls", "quic"):
-            hello = line[kind]
-            found[line["community_id"], hello.get("sni"), hello["ja4"], hello["ja3"]["hash"]] += 1
-        elif kind == "http":
-            found[line["community_id"], json.dumps(line["http"], sort_keys=True)] += 1
-    return found
+TOOLS = ["ip", "tcpreplay", "tcpdump", "unshare"]
 
 
 def is_ethernet(path):
@@ -166,9 +58,9 @@ def same_as_replay(binary, folder):
     counted = metrics()
     sensor.stop()
     live = records(sensor.output)
-    replayed = [json.loads(line) for line in run(binary, "replay", "--format", "eve", recording).stdout.splitlines()]
-    assert hellos(live) == hellos(replayed), "hellos and requests differ"
-    assert flows(live) == flows(replayed), "flows differ"
+    again = replayed(binary, recording)
+    assert hellos(live) == hellos(again), "hellos and requests differ"
+    assert flows(live) == flows(again), "flows differ"
     taken = counted['dwell_capture_packets_total{interface="cap0"}']
     frames = counted["dwell_decode_frames_total"]
     given = sum(v for k, v in counted.items() if k.startswith("dwell_decode_packets_total"))
@@ -178,6 +70,10 @@ def same_as_replay(binary, folder):
     assert lost == 0, f"{lost} lost"
     stats = [line for line in live if line["event_type"] == "stats"][-1]["stats"]
     assert stats["capture"]["cap0"]["packets"] == taken, stats
+    assert stats["output"]["unqueued"] == 0, stats
+    [output] = stats["output"]["sinks"].values()
+    # All records but this one, as far as its thread was by then.
+    assert output["written"] + output["queued"] >= len(live) - 257 and output["dropped"] == 0, stats
     print(f"live: {len(names)} captures, {sent} packets sent, {int(taken)} taken, 0 lost; "
           f"{sum(hellos(live).values())} hellos and requests, {sum(flows(live).values())} flows, as a replay has them")
 
@@ -243,12 +139,8 @@ def reload(binary, folder):
 
     good = f'[[output]]\nname = "log"\ntype = "file"\npath = "{log}"\n[privileges]\nlandlock = false\n'
     write(good)
-    sensor = Sensor.__new__(Sensor)
-    sensor.output = log
-    sensor.errors = open(os.path.join(folder, "errors"), "w+", encoding="utf-8")
     command = [binary, "run", "-i", "cap0", "--config", config, "--http", HTTP]
-    sensor.process = start(command, stderr=sensor.errors)
-    sensor.wait_until(sensor.is_ready, "ready")
+    sensor = Sensor.of(command, folder, log)
     gauge = "dwell_config_last_reload_successful"
     assert metrics()[gauge] == 1
     write(good + "[detect]\nsession_duraton = '1h'\n")
@@ -267,20 +159,6 @@ def reload(binary, folder):
     sensor.stop()
     assert records(log + ".1") and records(log)
     print("live: a bad reload changed nothing, a good one took effect, files were opened again")
-
-
-def configured(binary, folder, config, log):
-    """A sensor with a configuration of its own."""
-    path = os.path.join(folder, "outputs.toml")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(config)
-    sensor = Sensor.__new__(Sensor)
-    sensor.output = log
-    sensor.errors = open(os.path.join(folder, "errors"), "w+", encoding="utf-8")
-    command = [binary, "run", "-i", "cap0", "--config", path, "--http", HTTP]
-    sensor.process = start(command, stderr=sensor.errors)
-    sensor.wait_until(sensor.is_ready, "ready")
-    return sensor
 
 
 def rights(binary, folder):
@@ -388,71 +266,13 @@ def outputs(binary, folder):
     print(f"live: nfdump has {len(found)} directions of flows with the packets that the log has")
 
 
-def rate(binary, folder):
-    """The most that tcpreplay sends, with a scrape in a loop: what is lost, what the sensor costs."""
-    capture = os.path.join(folder, "demo.pcap")
-    with open(capture, "wb") as file:
-        subprocess.run(["gunzip", "-c", os.path.join(PCAPS, "demo-office.pcap.gz")], stdout=file, check=True)
-    sensor = Sensor(binary, folder)
-    with open(f"/proc/{sensor.process.pid}/stat", encoding="utf-8") as file:
-        before = file.read().rsplit(")", 1)[1].split()
-    begun = time.monotonic()
-    sender = start(["tcpreplay", "-q", "-K", "--topspeed", "--loop=20", "-i", "gen0", capture],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    slowest = 0
-    while sender.poll() is None:
-        asked = time.monotonic()
-        get("/metrics")
-        slowest = max(slowest, time.monotonic() - asked)
-        time.sleep(0.05)
-    elapsed = time.monotonic() - begun
-    text = sender.stdout.read()
-    sent = int(re.search(r"Successful packets:\s+(\d+)", text).group(1))
-    speed = re.search(r"Rated: .*", text).group(0)
-    sensor.wait_for_packets(sent * 0.9)
-    time.sleep(2)
-    counted = metrics()
-    with open(f"/proc/{sensor.process.pid}/stat", encoding="utf-8") as file:
-        after = file.read().rsplit(")", 1)[1].split()
-    ticks = sum(int(after[n]) - int(before[n]) for n in (11, 12))
-    cpu = ticks / os.sysconf("SC_CLK_TCK")
-    taken = counted['dwell_capture_packets_total{interface="cap0"}']
-    lost = counted['dwell_capture_drops_total{interface="cap0",stage="kernel"}']
-    memory = counted["process_resident_memory_bytes"] / 1e6
-    sensor.stop()
-    assert taken + lost >= sent, (sent, taken, lost)
-    print(f"live: rate: {sent} packets in {elapsed:.1f} s ({speed}), {int(lost)} lost, "
-          f"{cpu / taken * 1e9:.0f} ns CPU a packet, slowest scrape {slowest * 1000:.1f} ms, {memory:.0f} MB")
-
-
-def make_link():
-    run("ip", "link", "add", "cap0", "type", "veth", "peer", "name", "gen0")
-    for name in ("cap0", "gen0"):
-        # Our own neighbour and router messages are none of what is sent.
-        with open(f"/proc/sys/net/ipv6/conf/{name}/disable_ipv6", "w", encoding="utf-8") as file:
-            file.write("1")
-        run("ip", "link", "set", name, "up")
-
-
 def main():
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    missing = [tool for tool in TOOLS if not shutil.which(tool)]
-    if os.geteuid() != 0:
-        skipped("not root")
-    if missing:
-        skipped(f"not installed: {', '.join(missing)}")
-    if os.environ.get(INSIDE) != "1":
-        probe = subprocess.run(["unshare", "-n", "-m", "true"], capture_output=True)
-        if probe.returncode != 0:
-            skipped("no network namespaces here")
-        arguments = ["unshare", "-n", "-m", sys.executable, os.path.abspath(__file__), *sys.argv[1:]]
-        os.execvpe("unshare", arguments, {**os.environ, INSIDE: "1"})
+    in_namespace("live", TOOLS)
     binary = os.path.abspath(sys.argv[1])
-    run("ip", "link", "set", "lo", "up")
     make_link()
     tests = [same_as_replay, idle, interface_comes_and_goes, reload, rights, outputs]
-    tests += [rate] if "--rate" in sys.argv else []
     with tempfile.TemporaryDirectory() as folder:
         try:
             for test in tests:

@@ -92,17 +92,22 @@ def panels():
     print(f"prometheus: {count} queries of {len(dashboard['panels'])} panels give data")
 
 
-def scrape(binary, folder):
+def serve(folder, name):
+    """A Prometheus with our scrape configuration and rules, but every second."""
     config = os.path.join(folder, "prometheus.yml")
     with open(os.path.join(CONFIGS, "prometheus", "prometheus.yml"), encoding="utf-8") as file:
         text = file.read()
     shutil.copy(os.path.join(CONFIGS, "prometheus", "dwell.rules.yml"), folder)
     with open(config, "w", encoding="utf-8") as file:
         file.write(text.replace("15s", "1s"))
+    return subprocess.Popen(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/{name}",
+                             f"--web.listen-address={SERVER}", "--log.level=error"])
+
+
+def scrape(binary, folder):
     sensor = subprocess.Popen([binary, "run", "-i", "cap0", "--output", os.path.join(folder, "eve.json")],
                               stderr=subprocess.DEVNULL)
-    server = subprocess.Popen(["prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/data",
-                               f"--web.listen-address={SERVER}", "--log.level=error"])
+    server = serve(folder, "scrape")
     try:
         until(lambda: get(SENSOR, "/-/ready"), "sensor ready")
         until(lambda: query("dwell_build_info"), "first scrape")
@@ -120,6 +125,33 @@ def scrape(binary, folder):
         server.kill()
         sensor.kill()
     print("prometheus: a real server scraped the sensor")
+
+
+def demo(binary, folder):
+    """The sensor on the demo's packets, an hour in two seconds: its finding is in the log, on /metrics, at the
+    server, and an alert."""
+    log, config = os.path.join(folder, "demo.json"), os.path.join(folder, "demo.toml")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(f'[[output]]\nname = "log"\ntype = "file"\npath = "{log}"\n')
+    capture = os.path.join(ROOT, "pcaps", "demo-office.pcap.gz")
+    sensor = subprocess.Popen([binary, "replay", "--config", config, "--http", SENSOR, "--speed", "1500", capture],
+                              stderr=subprocess.DEVNULL)
+    server = serve(folder, "demo")
+    found = 'dwell_alerts_total{analytic="AN0146"} > 0'
+    try:
+        until(lambda: query(found), "the finding at the server", 40)
+        until(lambda: query('ALERTS{alertname="DwellFinding", analytic="AN0146"}'), "the finding as an alert", 40)
+        own = [line for line in get(SENSOR, "/metrics").splitlines() if line.startswith("dwell_alerts_total")]
+        assert any('"AN0146"' in line and not line.endswith(" 0") for line in own), own
+        sensor.send_signal(signal.SIGTERM)
+        assert sensor.wait(timeout=10) == 0
+    finally:
+        server.kill()
+        sensor.kill()
+    with open(log, encoding="utf-8") as lines:
+        alerts = [line for line in map(json.loads, lines) if line["event_type"] == "alert"]
+    assert any("AN0146" in json.dumps(alert) for alert in alerts), alerts
+    print("prometheus: the demo's finding is in the log, on /metrics, at the server and an alert there")
 
 
 def main():
@@ -140,6 +172,7 @@ def main():
     run("ip", "link", "set", "gen0", "up")
     with tempfile.TemporaryDirectory() as folder:
         scrape(os.path.abspath(sys.argv[1]), folder)
+        demo(os.path.abspath(sys.argv[1]), folder)
     print("prometheus: all passed")
 
 
