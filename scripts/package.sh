@@ -1,17 +1,19 @@
 #!/bin/sh
-# Makes the Debian package: the binary, its manual page and completions from the command line's own
-# definition, then cargo-deb (cargo install cargo-deb). Prints where the package is.
+# Makes the Debian package from [package.metadata.deb] in crates/dwell/Cargo.toml: with cargo-deb where
+# it is installed, else with dpkg-deb. Prints where the package is.
+# usage: scripts/package.sh [DWELL-BINARY]    a binary that is built already is packed as it is
 set -eu
 cd "$(dirname "$0")/.."
-if ! cargo deb --version >/dev/null 2>&1; then
-    echo "package: cargo-deb is not installed: cargo install --locked cargo-deb" >&2
-    exit 1
-fi
 target=${CARGO_TARGET_DIR:-target}
-cargo build --release --package dwell
+binary=${1:-$target/release/dwell}
+[ $# -gt 0 ] || cargo build --release --package dwell
+# Manual page and completions come from the command line's own definition.
 mkdir -p target/documents
-"$target/release/dwell" man >target/documents/dwell.1
-"$target/release/dwell" completions bash >target/documents/dwell.bash
-"$target/release/dwell" completions zsh >target/documents/_dwell
-"$target/release/dwell" completions fish >target/documents/dwell.fish
-cargo deb --package dwell --no-build
+"$binary" man >target/documents/dwell.1
+"$binary" completions bash >target/documents/dwell.bash
+"$binary" completions zsh >target/documents/_dwell
+"$binary" completions fish >target/documents/dwell.fish
+if [ $# -eq 0 ] && cargo deb --version >/dev/null 2>&1; then
+    exec cargo deb --package dwell --no-build
+fi
+exec python3 scripts/package.py "$binary"

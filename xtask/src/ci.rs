@@ -39,7 +39,9 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let dwell = conformance::build_dwell(root)?;
     let dwell = dwell.to_str().context("the binary's path is no text")?;
     script(root, "scripts/live-test.py", dwell, "the live sensor failed")?;
+    script(root, "scripts/tap-test.py", dwell, "the sensor failed under load")?;
     script(root, "scripts/prometheus-test.py", dwell, "the Prometheus files are wrong")?;
+    script(root, "scripts/package-test.py", dwell, "the Debian package is wrong")?;
     script(root, "scripts/fuzz.sh", FUZZ_SECONDS, "a fuzz target found something")?;
     println!("ci: all passed");
     Ok(())
