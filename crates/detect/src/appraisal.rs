@@ -52,6 +52,7 @@ impl Appraisal {
         };
         Box::new(Finding {
             id: open.id.clone(),
+            group: open.group.clone(),
             life,
             at: now,
             opened_at: open.opened_at,

@@ -13,6 +13,9 @@ use crate::{Analytic, SessionSummary};
 pub struct Finding {
     /// The same for the same host, application, destination, analytic and day.
     pub id: FindingId,
+    /// The first finding within a day or so of the same program on the same host, or of the same
+    /// destination on any: what may be one campaign. Its own identity where it is alone.
+    pub group: FindingId,
     /// What happened to it now.
     pub life: Life,
     /// When that happened.

@@ -147,12 +147,12 @@ impl Detector {
 
     /// Judges a session by every analytic that it may concern.
     fn judge_all(&mut self, place: Place, now: Timestamp) {
-        if self.is_long(place, now) {
-            self.judge(Analytic::An0146, place, now);
-        }
         if self.is_heavy(place) {
             self.judge(Analytic::An0144, place, now);
             self.judge(Analytic::An0145, place, now);
+        }
+        if self.is_long(place, now) {
+            self.judge(Analytic::An0146, place, now);
         }
     }
 

@@ -84,10 +84,9 @@ impl Detector {
     pub fn restore(&mut self, rows: &Saved) {
         self.ended = Some(Vec::new());
         self.baseline.restore(rows);
-        for row in &rows.sessions {
-            self.restore_session(row);
-        }
-        for row in &rows.findings {
+        let mut findings: Vec<&SavedFinding> = rows.findings.iter().collect();
+        findings.sort_by_key(|row| (row.opened, row.analytic));
+        for row in findings {
             let marks = &self.baseline.marks;
             let key = SessionKey {
                 host: marks.host(HostId(row.host)),
@@ -98,7 +97,11 @@ impl Detector {
                     marks.of(&row.destination)
                 },
             };
-            self.lives.remember(key, &open_finding(row));
+            let group = self.lives.group_of(&key, row.told);
+            self.lives.remember(key, &open_finding(row, group));
+        }
+        for row in &rows.sessions {
+            self.restore_session(row);
         }
         self.lives.take_unsaved();
     }
@@ -118,7 +121,10 @@ impl Detector {
         }
         let mut session = Session::new(key, &facts, row.first);
         session.resume(row, statistics);
-        row.findings.iter().map(open_finding).for_each(|open| session.put_finding(open));
+        for finding in &row.findings {
+            let group = self.lives.group_of(&key, finding.told);
+            session.put_finding(open_finding(finding, group));
+        }
         session.unsaved = false;
         self.tracker.insert(session);
         Some(())
@@ -231,10 +237,12 @@ fn facts_of(row: &SavedSession) -> FlowFacts {
     }
 }
 
-fn open_finding(row: &SavedFinding) -> OpenFinding {
+fn open_finding(row: &SavedFinding, group: Option<FindingId>) -> OpenFinding {
+    let id = FindingId(Arc::clone(&row.id));
     OpenFinding {
         analytic: row.analytic,
-        id: FindingId(Arc::clone(&row.id)),
+        group: group.unwrap_or_else(|| id.clone()),
+        id,
         opened_at: row.opened,
         level: row.level,
         score_bits: row.score_bits,

@@ -8,6 +8,7 @@ use dwell_attribution::{Date, HostId};
 use dwell_packet::Timestamp;
 use hashbrown::HashMap;
 
+use crate::mark::Mark;
 use crate::saved::SavedFinding;
 use crate::session::SessionKey;
 use crate::{Analytic, DetectConfig, FindingId, FlowFacts, Level, Life};
@@ -17,6 +18,8 @@ use crate::{Analytic, DetectConfig, FindingId, FlowFacts, Level, Life};
 pub(crate) struct OpenFinding {
     pub(crate) analytic: Analytic,
     pub(crate) id: FindingId,
+    /// The first finding of what may be one campaign; its own where it is alone.
+    pub(crate) group: FindingId,
     pub(crate) opened_at: Timestamp,
     /// As last told, or as told earlier that day.
     pub(crate) level: Level,
@@ -73,6 +76,25 @@ pub(crate) struct Lives {
     unsaved: Vec<SavedFinding>,
     /// Findings opened within the suppression time, by what they are of.
     recent: HashMap<(SessionKey, Analytic), OpenFinding, foldhash::fast::RandomState>,
+    /// Groups that findings of the suppression time belong to, by what findings share.
+    groups: HashMap<Shared, (FindingId, Timestamp), foldhash::fast::RandomState>,
+}
+
+/// What two findings of one campaign have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Shared {
+    /// One program on one host, wherever it goes.
+    Program { host: Mark, application: Mark },
+    /// One destination, whoever goes there.
+    Destination(Mark),
+}
+
+impl Shared {
+    fn of(key: &SessionKey) -> impl Iterator<Item = Self> {
+        let program = Self::Program { host: key.host, application: key.application };
+        let destination = (!key.is_together()).then_some(Self::Destination(key.destination));
+        std::iter::once(program).chain(destination)
+    }
 }
 
 impl Lives {
@@ -82,6 +104,7 @@ impl Lives {
             suppress: config.suppress,
             unsaved: Vec::new(),
             recent: HashMap::default(),
+            groups: HashMap::default(),
         }
     }
 
@@ -139,7 +162,9 @@ impl Lives {
             .filter(|recent| at.saturating_since(recent.opened_at) < self.suppress);
         let Some(recent) = recent else {
             let id = finding_id((key, facts), analytic, at);
-            let open = OpenFinding { analytic, id, opened_at: at, level, score_bits, told_at: at };
+            let group = self.group_of(key, at).unwrap_or_else(|| id.clone());
+            let (opened_at, told_at) = (at, at);
+            let open = OpenFinding { analytic, id, group, opened_at, level, score_bits, told_at };
             return (Some(open), Step::Tell(Life::Opened));
         };
         // What was told today is not told again, unless it is worse now.
@@ -166,9 +191,26 @@ impl Lives {
         Step::Tell(if escalated { Life::Escalated } else { Life::Updated })
     }
 
+    /// The group of a finding that opens at `at`: that of the last one within the suppression time
+    /// with the same program on the same host, or else with the same destination.
+    pub(crate) fn group_of(&self, key: &SessionKey, at: Timestamp) -> Option<FindingId> {
+        Shared::of(key).find_map(|shared| {
+            let (group, told_at) = self.groups.get(&shared)?;
+            (at.saturating_since(*told_at) < self.suppress).then(|| group.clone())
+        })
+    }
+
     /// Keeps in mind that a finding was told.
     pub(crate) fn remember(&mut self, key: SessionKey, open: &OpenFinding) {
         let (now, suppress) = (open.told_at, self.suppress);
+        if self.groups.len() >= MAX_RECENT {
+            self.groups.retain(|_, (_, told_at)| now.saturating_since(*told_at) < suppress);
+        }
+        for shared in Shared::of(&key) {
+            if self.groups.len() < MAX_RECENT || self.groups.contains_key(&shared) {
+                self.groups.insert(shared, (open.group.clone(), now));
+            }
+        }
         if self.recent.len() >= MAX_RECENT {
             self.recent.retain(|_, recent| now.saturating_since(recent.opened_at) < suppress);
         }

@@ -176,3 +176,32 @@ fn spreading_over_names_hides_nothing() {
     assert!(found.iter().all(|finding| finding.session.together));
     assert!(!found.is_empty());
 }
+
+#[test]
+fn findings_of_one_campaign_are_a_group_over_a_restart_too() {
+    let script = app("python-requests", Category::Library);
+    let mut office = sending_office();
+    exfiltration(&mut office, &script);
+    let (first, other, apart) = (2.0 * DAY + 5.0 * HOUR, 2.0 * DAY + 6.0 * HOUR, "drop-7.org");
+    office.uploads(7, &script, "second-drop.net", upload(other, 90, 0.003));
+    office.uploads(9, &app("curl", Category::Library), "drop-box-9.net", upload(other, 90, 0.003));
+    office.uploads(2, &app("wget", Category::Library), apart, upload(first, 90, 0.003));
+    let (events, detector) = office.run(DetectConfig::default(), 2.9 * DAY);
+    let found = of(&events, Analytic::An0144);
+    let groups: std::collections::BTreeMap<&str, &str> = found
+        .iter()
+        .map(|finding| (&*finding.session.destination.group, finding.group.as_str()))
+        .collect();
+    assert_eq!(groups.len(), 3, "{groups:?}");
+    assert_eq!(groups["drop-box-9.net"], groups["second-drop.net"]);
+    assert_ne!(groups["drop-box-9.net"], groups[apart]);
+    let curl = found.iter().find(|one| &*one.session.attribution.application == "curl").unwrap();
+    assert_eq!(curl.group.as_str(), groups["drop-box-9.net"], "another host, the same drop");
+    assert_ne!(curl.id, curl.group, "the first finding gives the group its identity");
+
+    let mut restarted = Detector::new(DetectConfig::default(), Arc::new(Policy::without_opinion()));
+    restarted.restore(&detector.snapshot());
+    let key = SessionKey::of(&office.flows.last().unwrap().facts, &restarted.baseline.marks);
+    let group = restarted.lives.group_of(&key, ts(2.9 * DAY)).map(|group| group.to_string());
+    assert_eq!(group.as_deref(), groups.get(apart).copied());
+}

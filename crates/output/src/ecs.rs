@@ -278,6 +278,7 @@ fn finding_document(_context: &EveContext, finding: &Finding) -> Value {
             },
             "dwell": {
                 "finding_id": finding.id.as_str(),
+                "group_id": finding.group.as_str(),
                 "level": finding.level.name(),
                 "opened": time(finding.opened_at),
                 "policy": finding.judgement.verdict.name(),

@@ -103,6 +103,7 @@ function card(line) {
     ["policy", `${found.policy.verdict}${found.policy.rule ? " by " + found.policy.rule : ""}`],
     ["what limits it", unseen],
     ["finding", found.finding_id],
+    ["campaign", found.group_id],
     ["community ID", line.community_id],
   ])));
   return made;

@@ -39,6 +39,7 @@ struct Alert<'a> {
 struct AlertFields<'a> {
     schema: u32,
     finding_id: &'a str,
+    group_id: &'a str,
     record: &'static str,
     opened: Time,
     level: &'static str,
@@ -172,6 +173,7 @@ pub(crate) fn line<'a>(context: &'a EveContext, finding: &'a Finding) -> Line<'a
         dwell: AlertFields {
             schema: SCHEMA_VERSION,
             finding_id: finding.id.as_str(),
+            group_id: finding.group.as_str(),
             record: finding.life.name(),
             opened: Time(finding.opened_at),
             level: finding.level.name(),
