@@ -14,7 +14,7 @@ missing() {
         command -v python3 >/dev/null 2>&1 || need="$need python3"
         command -v c++ >/dev/null 2>&1 || need="$need c++"
         if command -v apt-get >/dev/null 2>&1; then
-            for tool in ip tcpdump tcpreplay promtool nfcapd systemd-analyze; do
+            for tool in ip tcpdump tcpreplay promtool nfcapd systemd-analyze curl openssl logrotate; do
                 command -v $tool >/dev/null 2>&1 || need="$need $tool"
             done
         fi
@@ -25,7 +25,7 @@ missing() {
 # What the tests of the live sensor use; they say "skipped" where it is missing.
 live() {
     [ "$purpose" = test ] || return 0
-    printf 'iproute2 tcpdump tcpreplay prometheus nfdump systemd'
+    printf 'iproute2 tcpdump tcpreplay prometheus nfdump systemd curl openssl logrotate'
 }
 
 as_root() {

@@ -77,7 +77,7 @@ def life(package, root):
                  "/lib/systemd/system/dwell.service", "/etc/logrotate.d/dwell", "/usr/share/dwell/policy.toml"):
         assert path in listed, path
     if shutil.which("logrotate"):
-        run(*inside, "logrotate", "--debug", "/etc/logrotate.d/dwell")
+        run(*inside, "logrotate", "--debug", "--state", "/tmp/state", "/etc/logrotate.d/dwell")
     run(*inside, "dpkg", "--remove", "dwell")
     assert os.path.exists(os.path.join(root, "etc/dwell/dwell.toml")), "the configuration stays until purge"
     assert not os.path.exists(os.path.join(root, "usr/bin/dwell"))

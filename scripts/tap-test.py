@@ -202,8 +202,10 @@ def idle(binary, folder):
     wait_for_all(sensor, sent)
     sensor.wait_until(lambda: metrics()["dwell_flows_active"] > 0, "an open flow")
     sensor.wait_until(lambda: metrics()["dwell_flows_active"] == 0, "the flow's end on an idle link")
+    run(binary, "health")
     seconds = sensor.stop()
     assert seconds < 1, f"took {seconds:.2f} s to end"
+    assert subprocess.run([binary, "health"], capture_output=True).returncode != 0, "healthy though it is gone"
     ends = [line["flow"]["reason"] for line in records(log) if line["event_type"] == "flow" and "reason" in line["flow"]]
     assert ends, "no flow ended"
     print(f"tap: idle link: a flow timed out, metrics went on, ended in {seconds:.2f} s")

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{SendTimeoutError, Sender};
+use crossbeam_channel::{SendError, SendTimeoutError, Sender};
 use dwell_capture::{LiveSet, RETIRE, Run};
 use dwell_detect::Saved;
 use dwell_engine::{Engine, Record, StatsRecord};
@@ -36,6 +36,9 @@ const PUBLISH: Duration = Duration::from_secs(1);
 
 /// Findings kept while the channel to the thread of records is full.
 const MAX_KEPT: usize = 65_536;
+
+/// Most records in one message: with the bound of the channel, what records may wait, 150 MB.
+const MAX_MESSAGE: usize = 128;
 
 /// What the packet thread hands to the thread of records.
 #[derive(Debug)]
@@ -289,35 +292,50 @@ impl Packets {
         self.shared.publish(|published| published.errors.push(text));
     }
 
-    /// Hands records over, and waits for room no longer than `limit`. While there is none, findings
-    /// are kept and other records are counted as dropped.
+    /// Hands records over, some at a time, and waits for room no longer than `limit` each time. While
+    /// there is none, findings are kept and other records are counted as dropped.
     fn hand_over(&mut self, limit: Duration) {
         let new = self.engine.take_records();
         for record in &new {
             self.tally.take(record);
         }
+        // Few as a rule, and in one message.
         let mut records = std::mem::take(&mut self.kept);
         records.extend(new);
-        if records.is_empty() {
-            return;
-        }
-        // Files wait, as no interface would.
-        if self.paced.is_some() {
-            let _ = self.records.send(Message::Records(records));
-            return;
-        }
-        match self.records.send_timeout(Message::Records(records), limit) {
-            Ok(()) => {}
-            Err(SendTimeoutError::Timeout(message) | SendTimeoutError::Disconnected(message)) => {
-                let Message::Records(records) = message else { return };
-                let before = records.len();
-                let findings = records.into_iter().filter(|r| matches!(r, Record::Finding(_)));
-                self.kept = findings.take(MAX_KEPT).collect();
-                let lost = u64::try_from(before - self.kept.len()).unwrap_or(0);
-                self.unqueued.0 += lost;
-                self.unqueued.1 += lost;
+        while !records.is_empty() {
+            let rest = records.split_off(records.len().min(MAX_MESSAGE));
+            let some = std::mem::replace(&mut records, rest);
+            if let Some(lost) = self.send(some, limit) {
+                self.keep_findings(lost);
             }
         }
+    }
+
+    /// Sends records; gives back those for which there was no room.
+    fn send(&self, records: Vec<Record>, limit: Duration) -> Option<Vec<Record>> {
+        let message = Message::Records(records);
+        // Files wait, as no interface would.
+        let refused = match self.paced {
+            Some(_) => self.records.send(message).err().map(|SendError(message)| message),
+            None => {
+                self.records.send_timeout(message, limit).err().map(SendTimeoutError::into_inner)
+            }
+        };
+        match refused {
+            Some(Message::Records(records)) => Some(records),
+            Some(Message::Stats(_)) | None => None,
+        }
+    }
+
+    /// Keeps the findings of `lost` for the next time; the others are counted as dropped.
+    fn keep_findings(&mut self, lost: Vec<Record>) {
+        let all = lost.len() + self.kept.len();
+        let room = MAX_KEPT.saturating_sub(self.kept.len());
+        let findings = lost.into_iter().filter(|record| matches!(record, Record::Finding(_)));
+        self.kept.extend(findings.take(room));
+        let dropped = u64::try_from(all - self.kept.len()).unwrap_or(0);
+        self.unqueued.0 += dropped;
+        self.unqueued.1 += dropped;
     }
 
     fn publish_if_due(&mut self, now: Timestamp) {
@@ -388,19 +406,19 @@ impl Packets {
 
     fn finish(mut self) {
         // What the kernel handed over already is part of what was seen; what comes later is not.
-        let end = clock::wall();
+        let begun = clock::wall();
         while self.paced.is_none()
             && self.take_frames(clock::wall())
-            && clock::wall().saturating_since(end) < LAST_FRAMES
+            && clock::wall().saturating_since(begun) < LAST_FRAMES
         {}
         // Before and after flows end: the next start shall know them again.
         for end in [false, true] {
             // Some at a time: records of a million open flows are written while others are made.
-            while end && self.engine.finish_some() {
-                self.hand_over(LAST_RECORDS);
-            }
-            if end {
-                self.hand_over(LAST_RECORDS);
+            let mut more = end;
+            while more {
+                more = self.engine.finish_some();
+                let patient = clock::wall().saturating_since(begun) < LAST_WORK;
+                self.hand_over(if patient { LAST_RECORDS } else { Duration::ZERO });
             }
             if let Some(state) = &mut self.state {
                 state.take_last(&mut self.engine);
@@ -408,7 +426,7 @@ impl Packets {
         }
         self.published = self.published.checked_sub(PUBLISH).unwrap_or(self.published);
         let (stats, capture) = (self.engine.stats(), self.capture_figures());
-        self.publish_if_due(end);
+        self.publish_if_due(begun);
         let counted = Counted { stats, capture, unqueued: self.unqueued.0 };
         let mut last = vec![Message::Stats(Box::new(counted))];
         if !self.kept.is_empty() {
@@ -426,6 +444,9 @@ impl Packets {
 
 /// How long frames that are in the ring are still taken when the sensor stops.
 const LAST_FRAMES: Duration = Duration::from_millis(300);
+
+/// How long records of the last flows wait at all: systemd ends what takes 30 s to stop.
+const LAST_WORK: Duration = Duration::from_secs(15);
 
 /// How long the last records wait for room when the sensor stops.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
