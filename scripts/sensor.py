@@ -94,7 +94,7 @@ class Sensor:
     def stop(self):
         begun = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=10)
+        code = self.process.wait(timeout=40)
         seconds = time.monotonic() - begun
         assert code == 0, f"exit code {code}: {self.log()}"
         return seconds

