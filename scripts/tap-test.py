@@ -250,11 +250,36 @@ def flood(binary, folder):
     evicted = counted['dwell_flows_evicted_total{kind="unestablished"}']
     assert evicted > count / 2, evicted
     assert counted['dwell_flows_evicted_total{kind="short"}'] == 0
+    sensor.wait_until(lambda: "one way only" in sensor.log(), "flows without answers told")
     sensor.stop()
     found = hellos(records(log))
     assert sum(found.values()) >= 2, found
     print(f"tap: flood: {some} SYNs ({words}), {int(evicted)} half-open flows made room, "
           f"{counted['process_resident_memory_bytes'] / 1e6:.0f} MB; hellos before and after are there")
+
+
+def copies(binary, folder, capture):
+    """A mirror that takes each packet at two places: told, and in no figure."""
+    count, path = 12_000, os.path.join(folder, "twice.pcap")
+    with open(capture, "rb") as once, open(path, "wb") as twice:
+        twice.write(once.read(24))
+        for _ in range(count):
+            header = once.read(16)
+            frame = header + once.read(struct.unpack("<IIII", header)[2])
+            twice.write(frame + frame)
+    sensor = Sensor(binary, folder)
+    sent, _ = sent_by("-q", "-K", "--mbps=100", "-i", "gen0", path)
+    assert sent == 2 * count
+    wait_for_all(sensor, sent)
+    sensor.wait_until(lambda: "came twice" in sensor.log(), "copies told")
+    counted = metrics()
+    adds_up(counted, sent)
+    packets = sum(v for k, v in counted.items() if k.startswith("dwell_decode_packets_total"))
+    found = counted["dwell_capture_duplicates_total"]
+    sensor.stop()
+    carried = sum(key[1] + key[2] for key in flows(records(sensor.output)).elements())
+    assert carried == packets - found and found > 0.4 * packets, (carried, packets, found)
+    print(f"tap: copies: {int(found)} of {int(packets)} packets are copies, told, and in no flow")
 
 
 def loss(binary, folder, capture):
@@ -306,6 +331,7 @@ def main():
             at_speed(binary, folder, capture)
             idle(binary, folder)
             flood(binary, folder)
+            copies(binary, folder, capture)
             loss(binary, folder, capture)
         finally:
             for process in STARTED:
