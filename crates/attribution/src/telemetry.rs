@@ -25,6 +25,7 @@ mod unified_log;
 mod zeek_agent;
 
 pub use agreement::{Agreement, WireView, with_process};
+pub use clock::date_time;
 pub use feed::{FeedCounters, Give, TelemetryFeed, TelemetryInput};
 pub use observation::{Observation, Seen, SocketName, SocketSighting, When};
 pub use process::{Join, ProcessFacts, ProcessIdentity, TelemetrySource};

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
+use dwell_attribution::telemetry::date_time;
+use dwell_packet::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -193,22 +195,7 @@ fn text<'r>(record: &'r Value, pointer: &str) -> &'r str {
 
 /// Seconds since 1970 of a record's time, such as `2026-11-01T12:00:00.000000+0000`.
 fn seconds(time: &str) -> f64 {
-    let number = |from: usize, to: usize| -> f64 {
-        time.get(from..to).and_then(|digits| digits.parse().ok()).unwrap_or(f64::NAN)
-    };
-    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
-    // Days from the civil calendar, March first (Howard Hinnant, "chrono-compatible low-level date
-    // algorithms").
-    let year = if month <= 2.0 { year - 1.0 } else { year };
-    let era = (year / 400.0).floor();
-    let year_of_era = year - era * 400.0;
-    let shifted = if month > 2.0 { month - 3.0 } else { month + 9.0 };
-    let day_of_year = ((153.0 * shifted + 2.0) / 5.0).floor() + day - 1.0;
-    let day_of_era = year_of_era * 365.0 + (year_of_era / 4.0).floor()
-        - (year_of_era / 100.0).floor()
-        + day_of_year;
-    let days = era * 146_097.0 + day_of_era - 719_468.0;
-    days * 86_400.0 + number(11, 13) * 3600.0 + number(14, 16) * 60.0 + number(17, 26)
+    date_time(time).map_or(f64::NAN, |at| at.saturating_since(Timestamp::ZERO).as_secs_f64())
 }
 
 /// Findings that are read at once.

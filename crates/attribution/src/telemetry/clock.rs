@@ -5,8 +5,10 @@ use dwell_packet::Timestamp;
 use super::observation::When;
 use crate::date::Date;
 
-/// `2026-11-24T20:03:59.540Z` or `2026-11-24 20:03:56.941035+0000`.
-pub(crate) fn date_time(text: &str) -> Option<Timestamp> {
+/// The time that a text such as `2026-11-24T20:03:59.540Z` or `2026-11-24 20:03:56.941035+0000`
+/// gives (RFC 3339, and the zone without a colon); `None` for any other text, and before 1970.
+#[must_use]
+pub fn date_time(text: &str) -> Option<Timestamp> {
     let (date, rest) = (text.get(..10)?, text.get(10..)?);
     let date: Date = date.parse().ok()?;
     let rest = rest.strip_prefix(['T', 't', ' '])?;
