@@ -281,12 +281,12 @@ impl Hosts {
     pub fn note_native_os(&mut self, addr: IpAddr, os: OsGuess) {
         let addr = addr.to_canonical();
         let Some(known) = self.addresses.get_mut(&addr) else { return };
-        let several = known.native_os.is_some_and(|first| !fit(first, os));
-        if known.native_os.is_some() && several == known.several_stacks {
-            return;
+        match known.native_os {
+            // Nearly every hello of a host says what those before it said.
+            Some(first) if known.several_stacks || fit(first, os) => return,
+            Some(_) => known.several_stacks = true,
+            None => known.native_os = Some(os),
         }
-        known.native_os.get_or_insert(os);
-        known.several_stacks |= several;
         let now = known.last_seen;
         self.publish(now, addr);
     }
