@@ -36,17 +36,16 @@ pub(crate) fn sentence(analytic: Analytic, case: &Case<'_>, reasons: &[Reason]) 
 fn deed(analytic: Analytic, case: &Case<'_>) -> String {
     let session = case.session;
     let (who, host) = (application(case), session.host().label());
-    let held = words::duration(session.duration);
+    let to = destination(case);
     match analytic {
         Analytic::An0144 | Analytic::An0145 => format!(
-            "{who} on {host} has sent {} to {} within {held} and received {}",
+            "{who} on {host} has sent {} to {to} within {} and received {}",
             words::bytes(session.up_bytes as f64),
-            destination(case),
+            words::duration(session.duration),
             words::bytes(session.down_bytes as f64),
         ),
         Analytic::An0146 => {
-            let held = words::duration(session.effective);
-            format!("{who} on {host} has held {} for {held}", destination(case))
+            format!("{who} on {host} has held {to} for {}", words::duration(session.effective))
         }
     }
 }

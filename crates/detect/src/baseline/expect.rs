@@ -180,8 +180,13 @@ impl Baseline {
     fn debut(&self, query: &Query<'_>, host: u32) -> Option<Duration> {
         let first = *self.debuts.get(&(host, query.application))?;
         let age = query.at.saturating_since(first);
-        let known_before = self.hosts.row(host)?.known_for(query.at).saturating_sub(age);
-        (age < NEW_FOR && known_before > MATURE_AFTER).then_some(age)
+        (age < NEW_FOR && self.was_mature(host, query.at, age)).then_some(age)
+    }
+
+    /// Whether a host was known for long enough when something began, `age` before `at`.
+    fn was_mature(&self, host: u32, at: Timestamp, age: Duration) -> bool {
+        let row = self.hosts.row(host);
+        row.is_some_and(|row| row.known_for(at).saturating_sub(age) > MATURE_AFTER)
     }
 
     /// The kind of an application that was seen here.
@@ -278,11 +283,7 @@ impl Baseline {
     pub(super) fn arrival(&self, query: &Query<'_>, host: Option<u32>) -> Arrival {
         let Some(number) = host else { return Arrival::Established };
         let age = self.age(query, number);
-        let known_before = self
-            .hosts
-            .row(number)
-            .is_some_and(|row| row.known_for(query.at).saturating_sub(age) > MATURE_AFTER);
-        if !known_before || age >= RECENT_FOR {
+        if !self.was_mature(number, query.at, age) || age >= RECENT_FOR {
             Arrival::Established
         } else if age >= NEW_FOR {
             Arrival::Recent

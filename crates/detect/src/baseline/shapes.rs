@@ -85,12 +85,7 @@ impl ShapeVotes {
         host: Option<u32>,
         figures: &[f64; FIGURES],
     ) -> Option<Deviation> {
-        let own = host.and_then(|host| self.own.get(&host));
-        let hosts = self.own.len().saturating_sub(usize::from(own.is_some()));
-        if hosts < MIN_HOSTS {
-            return None;
-        }
-        let hosts = f64::from(u32::try_from(hosts).unwrap_or(u32::MAX));
+        let (own, hosts) = self.but_one(host)?;
         let mut found = [(0.0, 0_usize, 0.0, 0.0); FIGURES];
         let sums = self.sum.iter().zip(&self.squares).zip(figures);
         for (index, (slot, ((&sum, &squares), &value))) in found.iter_mut().zip(sums).enumerate() {
@@ -111,15 +106,18 @@ impl ShapeVotes {
         Some(Deviation { bits, most, value, expected })
     }
 
-    /// Share of bytes sent, over hosts but one; `None` below five of them.
-    pub(crate) fn mean_up_share(&self, host: Option<u32>) -> Option<f64> {
+    /// What one host shows, and how many others there are; `None` below five of them.
+    fn but_one(&self, host: Option<u32>) -> Option<(Option<&OwnShape>, f64)> {
         let own = host.and_then(|host| self.own.get(&host));
         let hosts = self.own.len().saturating_sub(usize::from(own.is_some()));
-        if hosts < MIN_HOSTS {
-            return None;
-        }
+        let count = f64::from(u32::try_from(hosts).unwrap_or(u32::MAX));
+        (hosts >= MIN_HOSTS).then_some((own, count))
+    }
+
+    /// Share of bytes sent, over hosts but one; `None` below five of them.
+    pub(crate) fn mean_up_share(&self, host: Option<u32>) -> Option<f64> {
+        let (own, hosts) = self.but_one(host)?;
         let mine = own.map_or(0.0, |own| at(&own.mean, UP_SHARE));
-        let hosts = f64::from(u32::try_from(hosts).unwrap_or(u32::MAX));
         Some((at(&self.sum, UP_SHARE) - mine) / hosts)
     }
 
