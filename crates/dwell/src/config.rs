@@ -3,16 +3,14 @@
 //! Knows what may be written and what it means to the crates below. Opens no interface, no socket
 //! and no sink.
 
-mod analytics;
+mod detect;
 mod outputs;
 mod values;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dwell_attribution::Os;
 use dwell_attribution::telemetry::TelemetryConfig;
 use dwell_capture::{Backend, LiveConfig, Outgoing, Promiscuous, TimestampSource};
 use dwell_detect::DetectConfig;
@@ -24,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::telemetry::TelemetrySpec;
 use crate::telemetry::listen::TelemetryListener;
 
-use analytics::{OutboundTable, UnseenTable};
+use detect::DetectLimits;
 pub(crate) use outputs::{OutputConfig, OutputKind};
 pub(crate) use values::{Bytes, Period};
 
@@ -383,45 +381,6 @@ impl TelemetrySources {
     }
 }
 
-/// `[detect]`.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct DetectLimits {
-    /// `SessionDuration` of AN0146.
-    #[serde(alias = "SessionDuration")]
-    pub(crate) session_duration: Period,
-    /// Systems whose sessions AN0146 judges; empty: all.
-    pub(crate) platforms: Vec<Os>,
-    /// A finding is not opened again for this long.
-    pub(crate) suppress: Period,
-    /// A session ends after this long without bytes and without an open connection.
-    pub(crate) session_idle: Period,
-    /// Most sessions kept.
-    pub(crate) max_sessions: usize,
-    /// `SessionDuration` of single applications, by the name shown.
-    pub(crate) session_duration_of: BTreeMap<String, Period>,
-    #[serde(rename = "AN0144")]
-    pub(crate) an0144: OutboundTable,
-    #[serde(rename = "AN0145")]
-    pub(crate) an0145: UnseenTable,
-}
-
-impl Default for DetectLimits {
-    fn default() -> Self {
-        let defaults = DetectConfig::default();
-        Self {
-            session_duration: Period(defaults.session_duration),
-            session_duration_of: BTreeMap::new(),
-            platforms: Vec::new(),
-            suppress: Period(defaults.suppress),
-            session_idle: Period(defaults.session_idle),
-            max_sessions: defaults.max_sessions,
-            an0144: OutboundTable::default(),
-            an0145: UnseenTable::default(),
-        }
-    }
-}
-
 /// `[state]`: what outlives a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -690,22 +649,7 @@ impl Config {
 
     /// Settings of the detector.
     pub(crate) fn detect(&self) -> DetectConfig {
-        DetectConfig {
-            session_duration: self.detect.session_duration.0,
-            session_duration_of: self
-                .detect
-                .session_duration_of
-                .iter()
-                .map(|(name, period)| (name.clone(), period.0))
-                .collect(),
-            platforms: self.detect.platforms.clone(),
-            outbound: self.detect.an0144.settings(),
-            unseen: self.detect.an0145.settings(),
-            suppress: self.detect.suppress.0,
-            session_idle: self.detect.session_idle.0,
-            max_sessions: self.detect.max_sessions,
-            ..DetectConfig::default()
-        }
+        self.detect.settings()
     }
 
     /// What cannot be changed while the sensor runs, of what differs in `other`.

@@ -1,10 +1,71 @@
-//! `[detect.AN0144]` and `[detect.AN0145]`. What ATT&CK calls mutable elements keeps its names.
+//! `[detect]`, with a table for AN0144 and one for AN0145. What ATT&CK calls mutable elements keeps its names.
+
+use std::collections::BTreeMap;
 
 use dwell_attribution::Os;
-use dwell_detect::{OutboundConfig, UnseenConfig};
+use dwell_detect::{DetectConfig, OutboundConfig, UnseenConfig};
 use serde::{Deserialize, Serialize};
 
-use super::Bytes;
+use super::{Bytes, Period};
+
+/// `[detect]`.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct DetectLimits {
+    /// `SessionDuration` of AN0146.
+    #[serde(alias = "SessionDuration")]
+    pub(crate) session_duration: Period,
+    /// Systems whose sessions AN0146 judges; empty: all.
+    pub(crate) platforms: Vec<Os>,
+    /// A finding is not opened again for this long.
+    pub(crate) suppress: Period,
+    /// A session ends after this long without bytes and without an open connection.
+    pub(crate) session_idle: Period,
+    /// Most sessions kept.
+    pub(crate) max_sessions: usize,
+    /// `SessionDuration` of single applications, by the name shown.
+    pub(crate) session_duration_of: BTreeMap<String, Period>,
+    #[serde(rename = "AN0144")]
+    pub(crate) an0144: OutboundTable,
+    #[serde(rename = "AN0145")]
+    pub(crate) an0145: UnseenTable,
+}
+
+impl Default for DetectLimits {
+    fn default() -> Self {
+        let defaults = DetectConfig::default();
+        Self {
+            session_duration: Period(defaults.session_duration),
+            session_duration_of: BTreeMap::new(),
+            platforms: Vec::new(),
+            suppress: Period(defaults.suppress),
+            session_idle: Period(defaults.session_idle),
+            max_sessions: defaults.max_sessions,
+            an0144: OutboundTable::default(),
+            an0145: UnseenTable::default(),
+        }
+    }
+}
+
+impl DetectLimits {
+    /// Settings of the detector.
+    pub(crate) fn settings(&self) -> DetectConfig {
+        let of_application = self.session_duration_of.iter();
+        DetectConfig {
+            session_duration: self.session_duration.0,
+            session_duration_of: of_application
+                .map(|(name, period)| (name.clone(), period.0))
+                .collect(),
+            platforms: self.platforms.clone(),
+            outbound: self.an0144.settings(),
+            unseen: self.an0145.settings(),
+            suppress: self.suppress.0,
+            session_idle: self.session_idle.0,
+            max_sessions: self.max_sessions,
+            ..DetectConfig::default()
+        }
+    }
+}
 
 /// `[detect.AN0144]`: applications that send far more than they receive.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
