@@ -16,12 +16,11 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.dont_write_bytecode = True
-from sensor import (HTTP, PCAPS, STARTED, Sensor, configured, flows, hellos, in_namespace, make_link, metrics, records,
-                     replayed, run, start)
+from sensor import (HTTP, PCAPS, Sensor, configured, flows, hellos, in_namespace, make_link, metrics, records,
+                     replayed, run, scratch, start)
 
 TOOLS = ["ip", "tcpreplay", "tcpdump", "unshare"]
 
@@ -273,13 +272,11 @@ def main():
     binary = os.path.abspath(sys.argv[1])
     make_link()
     tests = [same_as_replay, idle, interface_comes_and_goes, reload, rights, outputs]
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch() as folder:
         try:
             for test in tests:
                 test(binary, folder)
         finally:
-            for process in STARTED:
-                process.kill()
             # A file system that a failed test left behind.
             subprocess.run(["umount", "-l", os.path.join(folder, "small")], capture_output=True)
     print("live: all passed")

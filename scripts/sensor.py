@@ -1,6 +1,7 @@
 """The sensor as a process, in a network namespace that a test makes: what the tests of it share."""
 
 import collections
+import contextlib
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 
@@ -28,6 +30,17 @@ def start(command, **options):
     process = subprocess.Popen(command, **options)
     STARTED.append(process)
     return process
+
+
+@contextlib.contextmanager
+def scratch():
+    """A folder for the tests; what they started ends with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield folder
+        finally:
+            for process in STARTED:
+                process.kill()
 
 
 def get(path):

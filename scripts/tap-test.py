@@ -16,14 +16,13 @@ import ssl
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
 
 sys.dont_write_bytecode = True
-from sensor import (PCAPS, STARTED, Sensor, configured, flows, get, hellos, in_namespace, make_link, metrics,
-                    records, replayed, run, sent_by, start)
+from sensor import (PCAPS, Sensor, configured, flows, get, hellos, in_namespace, make_link, metrics,
+                    records, replayed, run, scratch, sent_by, start)
 
 TOOLS = ["ip", "tcpreplay", "tcpdump", "unshare", "nsenter", "gunzip", "curl", "openssl"]
 SERVER = "10.46.0.2"
@@ -317,25 +316,21 @@ def main():
     in_namespace("tap", TOOLS)
     binary = os.path.abspath(sys.argv[1])
     make_link()
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            capture = os.path.join(folder, "demo.pcap")
-            with open(capture, "wb") as file:
-                subprocess.run(["gunzip", "-c", os.path.join(PCAPS, "demo-office.pcap.gz")], stdout=file, check=True)
-            if "--rate" in sys.argv:
-                at_speed(binary, folder, capture, loops=20)
-                at_speed(binary, folder, capture, ["--pps=100000"], loops=10)
-                return
-            make_server(folder)
-            clients(binary, folder)
-            at_speed(binary, folder, capture)
-            idle(binary, folder)
-            flood(binary, folder)
-            copies(binary, folder, capture)
-            loss(binary, folder, capture)
-        finally:
-            for process in STARTED:
-                process.kill()
+    with scratch() as folder:
+        capture = os.path.join(folder, "demo.pcap")
+        with open(capture, "wb") as file:
+            subprocess.run(["gunzip", "-c", os.path.join(PCAPS, "demo-office.pcap.gz")], stdout=file, check=True)
+        if "--rate" in sys.argv:
+            at_speed(binary, folder, capture, loops=20)
+            at_speed(binary, folder, capture, ["--pps=100000"], loops=10)
+            return
+        make_server(folder)
+        clients(binary, folder)
+        at_speed(binary, folder, capture)
+        idle(binary, folder)
+        flood(binary, folder)
+        copies(binary, folder, capture)
+        loss(binary, folder, capture)
     print("tap: all passed")
 
 
